@@ -1,0 +1,45 @@
+# Two commands do everything: `make demo` and `make test`. Both set the environment up first, once.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?= config/demo.yaml
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+LOCKS := envs/bootstrap.txt envs/requirements.txt envs/requirements-detectron2.txt
+READY := $(VENV)/.ready
+# A program that a rule starts must find the project's interpreter first, whatever the shell has active.
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help env demo run test lint format lock clean-env
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+env: $(READY)  ## create .venv from the locked, hashed requirements (instant the second time)
+
+$(READY): $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "make env: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; name another with PYTHON=...")'
+	echo "Setting up $(VENV) (about 6 GB, once) ..."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement envs/bootstrap.txt
+	export UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=$(abspath $(VENV))
+	$(BIN)/uv pip sync --quiet --require-hashes envs/requirements.txt
+	site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	$(BIN)/uv pip install --quiet --no-deps --require-hashes --python-version 3.10 --target "$$site" --requirement envs/requirements-detectron2.txt
+	touch $@
+	echo "$(VENV) is ready."
+
+clean-env:  ## remove .venv
+	rm -rf $(VENV)
+
+lock: $(READY)  ## resolve envs/*.in again and write the locked requirements (no download addresses)
+	for name in bootstrap requirements; do
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	    --no-emit-index-url envs/$$name.in --output-file envs/$$name.txt
+	done

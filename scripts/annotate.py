@@ -1,0 +1,52 @@
+"""Write a label set: the detections that pass its thresholds as COCO JSON, and where they come from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from datadistill.detections import load_shards
+from datadistill.errors import UserError, run_script
+from datadistill.files import read_json, write_json
+from datadistill.labels import annotate, provenance
+from datadistill.specs import LabelSetSpec, parse_spec
+from datadistill.tasks import get_task
+from datadistill.thresholds import Thresholds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, type=json.loads, help="the label set's spec, as canonical JSON")
+    parser.add_argument("--task", required=True, help="keypoints or objects")
+    parser.add_argument("--split", required=True, type=Path, help="COCO JSON of the unlabelled images")
+    parser.add_argument("--labelled", required=True, type=Path, help="COCO JSON of the labelled split (for its categories)")
+    parser.add_argument("--thresholds", required=True, type=Path, help="thresholds (JSON)")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--predictions", nargs="+", type=Path, help="every shard, for a task that doesn't refine")
+    source.add_argument("--refinement", nargs="+", type=Path, help="every shard, for a task that refines")
+    parser.add_argument("--output", required=True, type=Path, help="annotations (COCO JSON)")
+    parser.add_argument("--provenance", required=True, type=Path, help="where they come from (JSON)")
+    arguments = parser.parse_args()
+
+    spec = parse_spec(LabelSetSpec, arguments.spec)
+    task = get_task(arguments.task)
+    if task.refines != bool(arguments.refinement):
+        raise UserError(f"task {task.name}: give {'--refinement' if task.refines else '--predictions'}")
+    detections, lineage = load_shards(
+        arguments.refinement or arguments.predictions, spec.refinement if task.refines else spec.predictions
+    )
+    thresholds = Thresholds.from_json(read_json(arguments.thresholds))
+    categories = read_json(arguments.labelled)["categories"]
+    origin = provenance(task, spec, lineage, thresholds)
+    labels = annotate(
+        task, spec, read_json(arguments.split), categories, detections, thresholds, teacher=origin["teacher"]
+    )
+    write_json(arguments.provenance, origin, indent=1)
+    write_json(arguments.output, labels)
+    labelled = len({annotation["image_id"] for annotation in labels["annotations"]})
+    print(f"{len(labels['annotations'])} annotations on {labelled} of {len(labels['images'])} images")
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,243 @@
+"""Reading COCO JSON written by others: everything the later stages rely on is checked here, in one sentence each.
+
+Light: the standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datadistill.errors import UserError
+from datadistill.files import read_json
+
+KEYPOINTS, OBJECTS = "keypoints", "objects"
+
+
+def read_coco(
+    path: str | Path,
+    *,
+    task: str,
+    num_keypoints: int | None = None,
+    annotated: bool = True,
+    keep_segmentation: bool = False,
+) -> dict[str, Any]:
+    """Read and check a COCO JSON file (instances, person_keypoints or image_info), normalised for `task`.
+
+    Returns a new dictionary with `images` sorted by id, `annotations` sorted by id, `categories` sorted by id, `info`
+    and `licenses`. `task` "keypoints" keeps the categories that define keypoints, each of which must have
+    `num_keypoints` of them; "objects" keeps all and drops the keypoints. Annotations of a category that isn't kept are
+    dropped. With `annotated` false, annotations are neither required nor read.
+
+    Normalised: `segmentation` is dropped unless `keep_segmentation`; `iscrowd` defaults to 0; `area` to the box's;
+    `keypoints` to none visible; `num_keypoints` is counted anew; annotation ids are numbered anew when one is missing
+    or 0, which pycocotools takes for "no match". Boxes are [x, y, width, height] in pixels; a width or height of 0 is
+    let through (COCO has such), a negative or non-finite one, or a box wholly outside its image, isn't.
+
+    Raises `UserError` naming file and image.
+    """
+    return check_coco(
+        read_json(path),
+        str(path),
+        task=task,
+        num_keypoints=num_keypoints,
+        annotated=annotated,
+        keep_segmentation=keep_segmentation,
+    )
+
+
+def check_coco(
+    data: Any,
+    name: str,
+    *,
+    task: str,
+    num_keypoints: int | None = None,
+    annotated: bool = True,
+    keep_segmentation: bool = False,
+) -> dict[str, Any]:
+    """`read_coco` of a file that was read already; `name` stands for it in messages."""
+    if task not in (KEYPOINTS, OBJECTS):
+        raise UserError(f"{name}: unknown task {task!r}; it must be {KEYPOINTS!r} or {OBJECTS!r}")
+    _check_shape(data, name, annotated)
+    images = _check_images(data["images"], name)
+    categories = _check_categories(data.get("categories", []), name, task, num_keypoints, annotated)
+    known = {category["id"] for category in data.get("categories", [])}
+    kept = {category["id"]: category for category in categories}
+    sizes = {image["id"]: (image["width"], image["height"]) for image in images}
+    annotations = [
+        _check_annotation(annotation, name, task, sizes, known, kept, keep_segmentation)
+        for annotation in (data["annotations"] if annotated else ())
+    ]
+    return {
+        "info": dict(data["info"]) if isinstance(data.get("info"), Mapping) else {},
+        "licenses": data.get("licenses", []),
+        "images": sorted(images, key=lambda image: image["id"]),
+        "annotations": number_annotations([a for a in annotations if a is not None], name),
+        "categories": categories,
+    }
+
+
+def _check_shape(data: Any, name: str, annotated: bool) -> None:
+    lists = ("images", "annotations", "categories") if annotated else ("images",)
+    if not isinstance(data, Mapping):
+        raise UserError(
+            f"{name}: not a COCO file: a JSON object with {', '.join(lists)} is needed, it holds a "
+            f"{type(data).__name__}"
+        )
+    for key in ("images", "annotations", "categories"):
+        value = data.get(key, None if key in lists else [])
+        if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
+            raise UserError(f"{name}: not a COCO file: it has no list of objects {key!r}")
+    if not data["images"]:
+        raise UserError(f"{name}: it lists no images")
+
+
+def _check_images(entries: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
+    for entry in entries:
+        if not _is_integer(entry.get("id")):
+            raise UserError(f"{name}: not a COCO file: an image has no integer id: {_excerpt(entry)}")
+        if not isinstance(entry.get("file_name"), str) or not entry["file_name"]:
+            raise UserError(f"{name}: image {entry['id']} has no file_name")
+        if not all(_is_integer(entry.get(side)) and entry[side] > 0 for side in ("width", "height")):
+            raise UserError(f"{name}: image {entry['id']} has no positive integer width and height")
+    for key in ("id", "file_name"):
+        repeated = [value for value, times in Counter(entry[key] for entry in entries).items() if times > 1]
+        if repeated:
+            raise UserError(
+                f"{name}: image {key} {repeated[0]!r} is repeated ({len(repeated)} such in all); remove the copies"
+            )
+    return [dict(entry) for entry in entries]
+
+
+def _check_categories(
+    entries: Sequence[Mapping[str, Any]], name: str, task: str, num_keypoints: int | None, annotated: bool
+) -> list[dict[str, Any]]:
+    for entry in entries:
+        if not _is_integer(entry.get("id")) or not isinstance(entry.get("name"), str):
+            raise UserError(f"{name}: a category needs an integer id and a name: {_excerpt(entry)}")
+    repeated = [value for value, times in Counter(entry["id"] for entry in entries).items() if times > 1]
+    if repeated:
+        raise UserError(f"{name}: category id {repeated[0]} is repeated")
+    ordered = sorted((dict(entry) for entry in entries), key=lambda entry: entry["id"])
+    if task == OBJECTS:
+        if annotated and not ordered:
+            raise UserError(f"{name}: it defines no categories")
+        return [{k: v for k, v in entry.items() if k not in ("keypoints", "skeleton")} for entry in ordered]
+    posed = [entry for entry in ordered if entry.get("keypoints")]
+    if annotated and not posed:
+        raise UserError(f"{name}: no category defines keypoints; the task {KEYPOINTS!r} needs a person_keypoints file")
+    for entry in posed:
+        if num_keypoints is not None and len(entry["keypoints"]) != num_keypoints:
+            raise UserError(
+                f"{name}: category {entry['name']!r} has {len(entry['keypoints'])} keypoints, the config's "
+                f"num_keypoints is {num_keypoints}"
+            )
+    return posed
+
+
+def _check_annotation(
+    entry: Mapping[str, Any],
+    name: str,
+    task: str,
+    sizes: Mapping[int, tuple[int, int]],
+    known: set[int],
+    kept: Mapping[int, Mapping[str, Any]],
+    keep_segmentation: bool,
+) -> dict[str, Any] | None:
+    what = f"{name}: annotation {entry.get('id', '(without id)')}"
+    image_id, category_id = entry.get("image_id"), entry.get("category_id")
+    if not _is_integer(image_id) or image_id not in sizes:
+        raise UserError(f"{what} belongs to image {image_id!r}, which the file doesn't list")
+    if category_id not in known:
+        raise UserError(f"{what} of image {image_id} has category {category_id!r}, which the file doesn't define")
+    if category_id not in kept:
+        return None
+    what += f" of image {image_id}"
+    box = entry.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(_is_finite(value) for value in box):
+        raise UserError(f"{what} has a malformed bbox {box!r}; four finite numbers x, y, width, height are needed")
+    if box[2] < 0 or box[3] < 0:
+        raise UserError(f"{what} has a bbox of negative size {box!r}; x, y, width, height are needed, not two corners")
+    width, height = sizes[image_id]
+    if box[0] > width or box[1] > height or box[0] + box[2] < 0 or box[1] + box[3] < 0:
+        raise UserError(f"{what} has a bbox {box!r} outside its image of {width}x{height} pixels")
+    clean = dict(entry)
+    if not keep_segmentation:
+        clean.pop("segmentation", None)
+    clean["iscrowd"] = int(bool(entry.get("iscrowd", 0)))
+    if not _is_finite(entry.get("area")):
+        clean["area"] = float(box[2] * box[3])
+    if task == OBJECTS:
+        clean.pop("keypoints", None)
+        clean.pop("num_keypoints", None)
+        return clean
+    clean["keypoints"] = _check_keypoints(entry.get("keypoints"), what, len(kept[category_id]["keypoints"]))
+    clean["num_keypoints"] = sum(v > 0 for v in clean["keypoints"][2::3])
+    return clean
+
+
+def _check_keypoints(values: Any, what: str, count: int) -> list[float]:
+    if values is None:
+        return [0] * (3 * count)
+    if not isinstance(values, list) or len(values) != 3 * count:
+        size = len(values) / 3 if isinstance(values, list) else 0
+        raise UserError(f"{what} has {size:g} keypoints, its category has {count}")
+    if not all(_is_finite(value) for value in values) or not set(values[2::3]) <= {0, 1, 2}:
+        raise UserError(f"{what} has malformed keypoints; x, y and a visibility 0, 1 or 2 are needed for each")
+    return values
+
+
+def number_annotations(annotations: Iterable[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Annotations sorted by id; numbered anew from 1, in their order, when an id is missing or not positive.
+
+    Raises `UserError` when an id is repeated.
+    """
+    listed = list(annotations)
+    ids = [annotation.get("id") for annotation in listed]
+    repeated = [value for value, times in Counter(ids).items() if times > 1 and value is not None]
+    if repeated:
+        raise UserError(f"{name}: annotation id {repeated[0]} is repeated ({len(repeated)} such in all)")
+    if any(not _is_integer(value) or value < 1 for value in ids):
+        return [{**annotation, "id": number} for number, annotation in enumerate(listed, start=1)]
+    return sorted(listed, key=lambda annotation: annotation["id"])
+
+
+def read_ids(path: str | Path) -> list[int]:
+    """Image ids of a COCO JSON file (its `images`) or of a text file with one id a line, sorted.
+
+    Raises `UserError` for a missing file, a line that isn't a number, or a repeated id.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        data = read_json(path)
+        _check_shape(data, str(path), annotated=False)
+        ids = [image.get("id") for image in data["images"]]
+        if not all(_is_integer(value) for value in ids):
+            raise UserError(f"{path}: an image has no integer id")
+    else:
+        try:
+            ids = [int(line) for line in path.read_text(encoding="utf-8").split()]
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; check the path in the config") from None
+        except ValueError as error:
+            raise UserError(f"{path}: a list of image ids, one a line, is needed ({error})") from None
+    repeated = [value for value, times in Counter(ids).items() if times > 1]
+    if repeated:
+        raise UserError(f"{path}: image id {repeated[0]} is repeated ({len(repeated)} such in all)")
+    return sorted(ids)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _excerpt(entry: Mapping[str, Any]) -> str:
+    text = str(dict(entry))
+    return text if len(text) <= 80 else text[:77] + "..."

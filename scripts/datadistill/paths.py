@@ -1,0 +1,92 @@
+"""Every path of a run is built here, for rules and tests alike. All are relative to the working directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The paths of one run. Arguments are names from the registry, or Snakemake wildcards in braces."""
+
+    run: str
+    root: str = "results"
+
+    @property
+    def base(self) -> str:
+        return f"{self.root}/{self.run}"
+
+    def split(self, split: str = "{split}") -> str:
+        return f"{self.base}/splits/{split}.json"
+
+    def split_ledger(self, split: str = "{split}") -> str:
+        return f"{self.base}/splits/{split}.ledger.json"
+
+    def split_images(self, split: str = "{split}") -> str:
+        """Folder of the images that a split's rule itself made (rendered, or sampled from videos)."""
+        return f"{self.base}/images/{split}"
+
+    def scene_annotations(self, split: str = "{split}") -> str:
+        """What the renderer says of its scenes, before the images are checked."""
+        return f"{self.base}/images/{split}.json"
+
+    def clips(self, dataset: str = "{dataset}") -> str:
+        return f"{self.base}/videos/{dataset}"
+
+    def model(self, model: str = "{model}") -> str:
+        return f"{self.base}/models/{model}/model.pth"
+
+    def metrics(self, model: str = "{model}") -> str:
+        return f"{self.base}/models/{model}/metrics.jsonl"
+
+    def drawn(self, model: str = "{model}") -> str:
+        return f"{self.base}/models/{model}/drawn.json"
+
+    def model_spec(self, model: str = "{model}") -> str:
+        return f"{self.base}/models/{model}/spec.json"
+
+    def leaks(self, model: str = "{model}") -> str:
+        return f"{self.base}/models/{model}/leaks.json"
+
+    def checkpoint(self, model: str = "{model}") -> str:
+        """No rule declares it: Snakemake would delete it when training fails."""
+        return f"{self.base}/checkpoints/{model}.pth"
+
+    def predictions(self, predictions: str = "{predictions}", shard: int | str = "{shard}", shards: int | str = "{shards}") -> str:
+        return f"{self.base}/predictions/{predictions}/{shard}-of-{shards}.npz"
+
+    def gate(self, gate: str = "{gate}") -> str:
+        return f"{self.base}/gates/{gate}.json"
+
+    def refinement(self, refinement: str = "{refinement}", shard: int | str = "{shard}", shards: int | str = "{shards}") -> str:
+        return f"{self.base}/refinements/{refinement}/{shard}-of-{shards}.npz"
+
+    def earlier_refinements(self) -> str:
+        """A shell pattern for the same shard of all refinements; no rule depends on what it matches."""
+        return f"$(ls {self.base}/refinements/*/{{shard}}-of-{{shards}}.npz 2>/dev/null || true)"
+
+    def labels(self, label_set: str = "{label_set}", file: str = "annotations.json") -> str:
+        """`file`: annotations.json, thresholds.json, provenance.json, quality.json or quality.md."""
+        return f"{self.base}/labels/{label_set}/{file}"
+
+    def evaluation(self, evaluation: str = "{evaluation}") -> str:
+        return f"{self.base}/evaluations/{evaluation}.json"
+
+    def table(self, table: str = "{table}", suffix: str = "md") -> str:
+        return f"{self.base}/tables/{table}.{suffix}"
+
+    def figure(self, figure: str = "{figure}", suffix: str = "png") -> str:
+        return f"{self.base}/figures/{figure}.{suffix}"
+
+    def figure_data(self, figure: str = "{figure}") -> str:
+        return f"{self.base}/figures/data/{figure}.json"
+
+    def weights(self, backbone: str = "{backbone}") -> str:
+        """Initial weights, shared by all runs."""
+        return f"{self.root}/weights/{backbone}"
+
+    def log(self, rule: str, *names: str) -> str:
+        return f"{self.base}/logs/{rule}/{'/'.join(names) or 'log'}.log"
+
+    def benchmark(self, rule: str, *names: str) -> str:
+        return f"{self.base}/benchmarks/{rule}/{'/'.join(names) or 'all'}.tsv"

@@ -1,0 +1,91 @@
+"""The paper's printed figures, which every table shows beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datadistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One row of a table of the paper: its display cells by column, and its metrics in per cent."""
+
+    cells: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table of the paper. Row keys are "1", "2", ... in the paper's order."""
+
+    title: str
+    caption: str
+    section: str
+    columns: tuple[str, ...]
+    metrics: tuple[str, ...]
+    rows: Mapping[str, PublishedRow]
+
+
+@dataclass(frozen=True)
+class InText:
+    """Figures that the running text prints: the words they stand in, and the section."""
+
+    what: str
+    section: str
+    values: tuple[float, ...]
+    quote: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """All figures of the paper, by table and row key (`table1a.2` is the second row of Table 1a)."""
+
+    tables: Mapping[str, PublishedTable]
+    in_text: Mapping[str, InText]
+
+    def row(self, reference: str) -> PublishedRow:
+        """The row named by `TABLE.ROW`; a `UserError` says which tables or rows there are."""
+        table, _, key = reference.partition(".")
+        if table not in self.tables:
+            raise UserError(
+                f"published row {reference!r}: the paper has no {table!r}; its tables are {', '.join(self.tables)}"
+            )
+        rows = self.tables[table].rows
+        if key not in rows:
+            raise UserError(f"published row {reference!r}: {table} has rows {table}.1 to {table}.{len(rows)}")
+        return rows[key]
+
+
+def load_published(path: str | Path) -> Published:
+    """Read `config/published.yaml`; a malformed table or row is a `UserError` that names it."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it holds the paper's figures and is part of the repository") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({error})") from None
+    return Published(
+        tables={key: _table(table, f"{path}: {key}") for key, table in content["tables"].items()},
+        in_text={
+            entry["key"]: InText(entry["what"], entry["section"], tuple(entry["values"]), entry["quote"])
+            for entry in content["in_text"]
+        },
+    )
+
+
+def _table(table: Mapping[str, Any], where: str) -> PublishedTable:
+    columns, metrics = tuple(table["columns"]), tuple(table["metrics"])
+    rows = {}
+    for number, row in enumerate(table["rows"], start=1):
+        if len(row["cells"]) != len(columns) or len(row["values"]) != len(metrics):
+            raise UserError(f"{where}, row {number}: needs {len(columns)} cells and {len(metrics)} values")
+        rows[str(number)] = PublishedRow(
+            cells=dict(zip(columns, row["cells"], strict=True)), metrics=dict(zip(metrics, row["values"], strict=True))
+        )
+    return PublishedTable(table["title"], table["caption"], table["section"], columns, metrics, rows)

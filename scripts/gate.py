@@ -1,0 +1,37 @@
+"""Choose the box score from which predictions are worth refining."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from datadistill.detections import load_shards
+from datadistill.errors import run_script
+from datadistill.files import read_json, write_json
+from datadistill.specs import GateSpec, parse_spec
+from datadistill.thresholds import gate, image_ids
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, type=json.loads, help="the gate's spec, as canonical JSON")
+    parser.add_argument("--split", required=True, type=Path, help="COCO JSON of the unlabelled images")
+    parser.add_argument("--labelled", required=True, type=Path, help="COCO JSON of the labelled split")
+    parser.add_argument("--predictions", required=True, nargs="+", type=Path, help="every shard of the predictions")
+    parser.add_argument("--output", required=True, type=Path, help="the gate (JSON)")
+    arguments = parser.parse_args()
+
+    spec = parse_spec(GateSpec, arguments.spec)
+    predictions, _ = load_shards(arguments.predictions, spec.predictions)
+    predictions.require_exactly(image_ids(read_json(arguments.split)), f"predictions for {arguments.split}")
+    chosen = gate(spec, read_json(arguments.labelled), predictions)
+    write_json(arguments.output, {"spec": spec.canonical(), **chosen}, indent=1)
+    print(
+        f"{chosen['kept']} of {chosen['available']} boxes score {chosen['threshold']:.4f} or more: {chosen['achieved']:.3f} an image, "
+        f"{spec.margin} times the target of {chosen['target']:.3f} asked for"
+    )
+
+
+if __name__ == "__main__":
+    run_script(main)

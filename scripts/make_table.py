@@ -1,0 +1,41 @@
+"""Make one table from evaluations and the paper's figures: Markdown, CSV and LaTeX, or on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from datadistill.errors import run_script
+from datadistill.files import read_json
+from datadistill.published import load_published
+from datadistill.tables import load_table, show_table, write_table
+
+
+def definition(text: str) -> dict[str, Any]:
+    return json.loads(text) if text.lstrip().startswith("{") else read_json(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--definition", required=True, nargs="+", help="table definitions: JSON, or paths of JSON files"
+    )
+    parser.add_argument("--published", required=True, type=Path, help="the paper's figures (config/published.yaml)")
+    parser.add_argument("--output-dir", type=Path, help="write NAME.md, .csv, .tex, .seeds.csv and .json here")
+    parser.add_argument("--show", action="store_true", help="print the tables")
+    arguments = parser.parse_args()
+
+    published = load_published(arguments.published)
+    for value in arguments.definition:
+        content = definition(value)
+        table = load_table(content, published)
+        if arguments.output_dir:
+            write_table(table, content, arguments.output_dir / table.name)
+        if arguments.show:
+            show_table(table)
+
+
+if __name__ == "__main__":
+    run_script(main)

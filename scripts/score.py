@@ -1,0 +1,40 @@
+"""Score predictions on an annotated split: COCO metrics of one model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from datadistill.detections import load_shards
+from datadistill.errors import run_script
+from datadistill.evaluation import score
+from datadistill.files import read_json, write_json
+from datadistill.leaks import check_drawn
+from datadistill.tasks import get_task
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, type=json.loads, help="the evaluation's spec, as canonical JSON")
+    parser.add_argument("--task", required=True, help="keypoints or objects")
+    parser.add_argument("--split", required=True, type=Path, help="COCO JSON with annotations")
+    parser.add_argument("--predictions", required=True, nargs="+", type=Path, help="every shard of the predictions")
+    parser.add_argument("--drawn", type=Path, help="drawn.json of the model: refuse a split whose images it was trained on")
+    parser.add_argument("--output", required=True, type=Path)
+    arguments = parser.parse_args()
+
+    task = get_task(arguments.task)
+    split = read_json(arguments.split)
+    if arguments.drawn:
+        check_drawn(read_json(arguments.drawn), split, str(arguments.split))
+    expected = arguments.spec.get("refinement") or arguments.spec["predictions"]
+    detections, _ = load_shards(arguments.predictions, expected)
+    detections.require_exactly((image["id"] for image in split["images"]), f"predictions for {arguments.split}")
+    scores = score(split, task.results(detections), task.iou_type, name=str(arguments.split))
+    write_json(arguments.output, {"spec": arguments.spec, "split": str(arguments.split), **scores}, indent=1)
+    print("  ".join(f"{key} {'n/a' if value is None else f'{value:.1f}'}" for key, value in scores["metrics"].items()))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,130 @@
+"""The paper's splits of COCO: against the real ids, and from folders laid out as the releases are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datadistill import coco_releases
+from datadistill.coco import read_ids
+from datadistill.coco_releases import OFFICIAL_COUNTS, check_partition, coco_partition
+from datadistill.errors import UserError
+from datadistill.splits import make_split
+from PIL import Image
+
+IDS = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-ids"
+needs_ids = pytest.mark.skipif(not IDS.is_dir(), reason="needs shared/data/coco-ids, which isn't here")
+# The lists lack one image of co-80, hence of co-115.
+LISTED = {"co-80": 82_782, "co-35": 35_504, "co-115": 118_286, "val2017": 5_000}
+
+
+def real_ids() -> dict[str, set[int]]:
+    return {name: set(read_ids(IDS / f"{name}.txt")) for name in LISTED}
+
+
+@needs_ids
+def test_partition_of_the_real_ids() -> None:
+    ids = real_ids()
+    val2014 = ids["co-35"] | ids["val2017"]
+    parts = coco_partition(ids["co-80"], val2014, ids["val2017"], train2017=ids["co-115"], counts=LISTED)
+    assert {name: set(part) for name, part in parts.items()} == ids
+    assert set(parts["co-115"]) == set(parts["co-80"]) | set(parts["co-35"])
+    for name in ("co-80", "co-35", "co-115"):
+        assert not set(parts[name]) & set(parts["val2017"])
+    assert not set(parts["co-80"]) & set(parts["co-35"])
+
+
+@needs_ids
+def test_a_count_that_is_off_by_one_is_an_error() -> None:
+    ids = real_ids()
+    with pytest.raises(UserError, match="co-80 has 82,782 images, 82,783 are expected"):
+        coco_partition(ids["co-80"], ids["co-35"] | ids["val2017"], ids["val2017"])
+    # With the missing image stood in for, the official counts hold.
+    missing = max(ids["co-115"]) + 1
+    parts = coco_partition(ids["co-80"] | {missing}, ids["co-35"] | ids["val2017"], ids["val2017"])
+    assert {name: len(part) for name, part in parts.items()} == {
+        k: v for k, v in OFFICIAL_COUNTS.items() if k != "un-120"
+    }
+
+
+def test_wrong_partitions_are_refused() -> None:
+    counts: dict[str, int] = {}
+    with pytest.raises(UserError, match="1 images of val2017 aren't in val2014, 9"):
+        coco_partition([1, 2], [3, 4], [4, 9], counts=counts)
+    with pytest.raises(UserError, match="co-80 and co-35 share 1 images, 3"):
+        coco_partition([1, 3], [3, 4], [4], counts=counts)
+    with pytest.raises(UserError, match="share 1 images, 4"):
+        coco_partition([1, 4], [3, 4], [4], counts=counts)
+    with pytest.raises(UserError, match="differ in 1 images, 7"):
+        coco_partition([1, 2], [3, 4], [4], train2017=[1, 2, 3, 7], counts=counts)
+    with pytest.raises(UserError, match="un-120"):
+        coco_partition([1, 2], [3, 4], [4], unlabeled2017=[3], counts=counts)
+    with pytest.raises(UserError, match="isn't the union"):
+        check_partition({"co-115": [1, 2], "co-80": [1], "co-35": [3]}, counts=counts)
+
+
+def lay_out(root: Path) -> None:
+    """COCO in small: train2014 = {1, 2}, val2014 = {3, 4, 5}, val2017 = {5}, unlabeled2017 = {8, 9}."""
+    folders = {"train2017": (1, 2, 3, 4), "val2017": (5,), "unlabeled2017": (8, 9)}
+    images = {
+        i: {"id": i, "file_name": f"{i:012d}.jpg", "width": 8, "height": 6} for part in folders.values() for i in part
+    }
+    category = {"id": 1, "name": "person", "keypoints": ["nose"], "skeleton": []}
+
+    def write(name: str, ids: tuple[int, ...], **extra: Any) -> None:
+        (root / "annotations").mkdir(parents=True, exist_ok=True)
+        (root / "annotations" / f"{name}.json").write_text(json.dumps({"images": [images[i] for i in ids], **extra}))
+
+    for folder, ids in folders.items():
+        (root / folder).mkdir(parents=True)
+        for i in ids:
+            pixels = np.random.default_rng(i).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{i:012d}.jpg")
+    for release in ("train2017", "val2017"):
+        ids = folders[release]
+        people = [
+            {
+                "id": i,
+                "image_id": i,
+                "category_id": 1,
+                "bbox": [1, 1, 4, 4],
+                "area": 9,
+                "keypoints": [2, 2, 2],
+                "iscrowd": 0,
+            }
+            for i in ids
+        ]
+        write(f"person_keypoints_{release}", ids, annotations=people, categories=[category])
+        write(f"instances_{release}", ids, annotations=[], categories=[category])
+    write("instances_train2014", (1, 2))
+    write("image_info_unlabeled2017", (8, 9))
+
+
+def test_parts_from_a_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(tmp_path)
+    small = {"co-80": 2, "co-35": 2, "co-115": 4, "un-120": 2, "val2017": 1}
+    monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", small)
+    expected = {"co-80": [1, 2], "co-35": [3, 4], "co-115": [1, 2, 3, 4], "un-120": [8, 9], "val2017": [5]}
+    for part, ids in expected.items():
+        spec = {"kind": "coco_part", "part": part, "data_root": str(tmp_path), "task": "keypoints", "num_keypoints": 1}
+        split = make_split(spec, {}).split
+        assert [image["id"] for image in split["images"]] == ids
+        assert [a["image_id"] for a in split["annotations"]] == ([] if part == "un-120" else ids)
+        assert {image["dataset"] for image in split["images"]} == {"coco"}
+    monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", {**small, "co-35": 3})
+    with pytest.raises(UserError, match="2 images, 3 are expected"):
+        make_split({"kind": "coco_part", "part": "co-35", "data_root": str(tmp_path), "task": "keypoints"}, {})
+    with pytest.raises(UserError, match="COCO has no part 'co-36'"):
+        make_split({"kind": "coco_part", "part": "co-36", "data_root": str(tmp_path), "task": "keypoints"}, {})
+
+
+def test_a_part_that_shares_an_image_with_val2017_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(tmp_path)
+    path = tmp_path / "annotations" / "instances_val2017.json"
+    path.write_text(path.read_text().replace('"id": 5', '"id": 3'))
+    monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", {"co-35": 2})
+    with pytest.raises(UserError, match="co-35 and val2017 share 1 images, 3"):
+        make_split({"kind": "coco_part", "part": "co-35", "data_root": str(tmp_path), "task": "keypoints"}, {})

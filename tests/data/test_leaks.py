@@ -1,0 +1,85 @@
+"""Leak checks: an image in two splits is found by its id and by its bytes, before training and after."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datadistill.errors import UserError
+from datadistill.leaks import check_disjoint, check_drawn
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+def split(*images: tuple[str, int, str]) -> dict[str, Any]:
+    """A split of images given as (dataset, id, content)."""
+    return {
+        "images": [
+            {"id": i, "dataset": d, "content": c, "file_name": f"{d}/{i}.jpg", "width": 4, "height": 3}
+            for d, i, c in images
+        ],
+        "annotations": [],
+        "categories": [],
+    }
+
+
+def test_disjoint_splits_are_reported() -> None:
+    report = check_disjoint(split(("coco", 1, "a"), ("coco", 2, "b")), split(("coco", 3, "c")), ("train", "val"))
+    assert (report["a"], report["b"], report["images"], report["shared"]) == ("train", "val", [2, 1], 0)
+
+
+def test_equal_ids_of_different_datasets_are_different_images() -> None:
+    check_disjoint(split(("coco", 1, "a")), split(("sports", 1, "b")))
+
+
+@pytest.mark.parametrize("other", [("coco", 1, "changed"), ("renamed", 77, "a")])
+def test_a_shared_image_is_found_by_id_and_by_content(other: tuple[str, int, str]) -> None:
+    with pytest.raises(UserError, match=r"train and val share 1 image: coco/1\.jpg"):
+        check_disjoint(split(("coco", 1, "a"), ("coco", 2, "b")), split(other), ("train", "val"))
+
+
+def test_splits_without_hashes_are_refused() -> None:
+    with pytest.raises(UserError, match="no content hash"):
+        check_disjoint(split(("coco", 1, "")), split(("coco", 2, "")))
+
+
+def drawn(*rows: tuple[str, int, str]) -> dict[str, Any]:
+    return {"images": [{"source": s, "image_id": i, "content": c, "count": 1} for s, i, c in rows]}
+
+
+def test_drawn_images_are_compared_with_what_was_held_out() -> None:
+    held_out = split(("coco", 9, "v"))
+    sources = {"labelled": split(("coco", 1, "a")), "generated": split(("sports", 9, "g"))}
+    clean = drawn(("labelled", 1, "a"), ("generated", 9, "g"))
+    assert check_drawn(clean, held_out, "val", sources)["images"] == [2, 1]
+    assert check_drawn(clean, held_out, "val")["images"] == [2, 1]
+    with pytest.raises(UserError, match="what training drew and val share 1 image: labelled image 1"):
+        check_drawn(drawn(("labelled", 1, "v")), held_out, "val")
+    same_id = {"labelled": split(("coco", 9, "recompressed"))}
+    with pytest.raises(UserError, match=r"share 1 image: coco/9\.jpg"):
+        check_drawn(drawn(("labelled", 9, "recompressed")), held_out, "val", same_id)
+    with pytest.raises(UserError, match="isn't in its split"):
+        check_drawn(drawn(("labelled", 2, "b")), held_out, "val", sources)
+    with pytest.raises(UserError, match="whose split isn't given"):
+        check_drawn(drawn(("other", 1, "a")), held_out, "val", sources)
+    with pytest.raises(UserError, match="lists none"):
+        check_drawn({"images": []}, held_out, "val")
+
+
+def test_script_exits_2_with_one_sentence(tmp_path: Path) -> None:
+    for name, images in {"a": [("coco", 1, "x")], "b": [("coco", 2, "y")], "c": [("coco", 3, "x")]}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(split(*images)))
+
+    def run(*pairs: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(SCRIPTS / "check_leaks.py"), "--pairs", *pairs, "--output", "leaks.json"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    failed = run("a.json:b.json", "a.json:c.json")
+    assert failed.returncode == 2 and failed.stderr.count("\n") == 1 and "a and c share 1 image" in failed.stderr
+    assert not (tmp_path / "leaks.json").exists()
+    assert run("a.json:b.json").returncode == 0
+    assert json.loads((tmp_path / "leaks.json").read_text())["pairs"][0]["shared"] == 0
