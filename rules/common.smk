@@ -1,30 +1,39 @@
 """From the config to the experiments: what every other rules file looks names up in. Needs: config. Makes: no files."""
 
-import json
+import os
 import shlex
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# `python` in a rule is the interpreter that runs Snakemake, whatever the shell has active; a conda environment that a
+# rule activates comes before it.
+SCRIPTS = Path(workflow.basedir) / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    # Where the programs are, as an environment variable: in `params` a moved repository would rerun everything.
+    SCRIPTS=str(SCRIPTS),
+)
 
 from datadistill.config import complete_config
 from datadistill.errors import UserError
 from datadistill.experiments import build_experiments
 from datadistill.files import canonical_json
-from datadistill.report_plan import outputs, table_definition, table_inputs
-from snakemake.exceptions import WorkflowError
+from datadistill.report_plan import figure_parts, outputs, table_definition, table_inputs
+from datadistill.rule_inputs import RuleInputs, spec_of
 
 try:
     CONFIG = complete_config(config)
     EXPERIMENTS = build_experiments(CONFIG)
+    ALL_OUTPUTS = outputs(EXPERIMENTS)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # Snakemake would print a WorkflowError with file and line of this file, which say nothing to a user.
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 PATHS = EXPERIMENTS.paths
+INPUTS = RuleInputs(EXPERIMENTS)
 COMPUTE = CONFIG["compute"]
-SCRIPTS = Path(workflow.basedir) / "scripts"
-PUBLISHED = Path(workflow.basedir) / "config" / "published.yaml"
-ALL_OUTPUTS = outputs(EXPERIMENTS)
 
 
 onstart:
@@ -43,22 +52,3 @@ wildcard_constraints:
     figure=r"[^/]+",
     shard=r"\d+",
     shards=r"\d+",
-
-
-def spec_of(table, key):
-    """A `params` function: the canonical spec of the entry that the wildcard `key` names, quoted for the shell."""
-    return lambda wildcards: shlex.quote(canonical_json(table[wildcards[key]].spec.canonical()))
-
-
-def all_shards(path, key, shards):
-    """Paths of all shards of a sharded result."""
-    return [path(key, shard, shards) for shard in range(shards)]
-
-
-def prediction_shards(predictions):
-    return all_shards(PATHS.predictions, predictions, EXPERIMENTS.predictions[predictions].shards)
-
-
-def refinement_shards(refinement):
-    predictions = EXPERIMENTS.refinements[refinement].predictions
-    return all_shards(PATHS.refinement, refinement, EXPERIMENTS.predictions[predictions].shards)

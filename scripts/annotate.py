@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("--spec", required=True, type=json.loads, help="the label set's spec, as canonical JSON")
     parser.add_argument("--task", required=True, help="keypoints or objects")
     parser.add_argument("--split", required=True, type=Path, help="COCO JSON of the unlabelled images")
-    parser.add_argument("--labelled", required=True, type=Path, help="COCO JSON of the labelled split (for its categories)")
+    parser.add_argument(
+        "--labelled", required=True, type=Path, help="COCO JSON of the labelled split (for its categories)"
+    )
     parser.add_argument("--thresholds", required=True, type=Path, help="thresholds (JSON)")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--predictions", nargs="+", type=Path, help="every shard, for a task that doesn't refine")

@@ -21,7 +21,9 @@ def main() -> None:
     parser.add_argument("--split", required=True, type=Path, help="COCO JSON of the unlabelled images")
     parser.add_argument("--labelled", required=True, type=Path, help="COCO JSON of the labelled split")
     parser.add_argument("--predictions", required=True, nargs="+", type=Path, help="every shard of the predictions")
-    parser.add_argument("--refinement", nargs="*", default=[], type=Path, help="every shard of the refinement, if the task has one")
+    parser.add_argument(
+        "--refinement", nargs="*", default=[], type=Path, help="every shard of the refinement, if the task has one"
+    )
     parser.add_argument("--output", required=True, type=Path, help="thresholds (JSON)")
     arguments = parser.parse_args()
 

@@ -28,8 +28,8 @@ def main() -> None:
     chosen = gate(spec, read_json(arguments.labelled), predictions)
     write_json(arguments.output, {"spec": spec.canonical(), **chosen}, indent=1)
     print(
-        f"{chosen['kept']} of {chosen['available']} boxes score {chosen['threshold']:.4f} or more: {chosen['achieved']:.3f} an image, "
-        f"{spec.margin} times the target of {chosen['target']:.3f} asked for"
+        f"{chosen['kept']} of {chosen['available']} boxes score {chosen['threshold']:.4f} or more: "
+        f"{chosen['achieved']:.3f} an image, {spec.margin} times the target of {chosen['target']:.3f} asked for"
     )
 
 

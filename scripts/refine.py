@@ -12,11 +12,17 @@ from datadistill.errors import run_script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, type=json.loads, help="the refinement's spec, as canonical JSON")
-    parser.add_argument("--model", required=True, type=Path, help="the model file (model.pth) that made the predictions")
+    parser.add_argument(
+        "--model", required=True, type=Path, help="the model file (model.pth) that made the predictions"
+    )
     parser.add_argument("--split", required=True, type=Path, help="COCO JSON of the images")
-    parser.add_argument("--predictions", required=True, nargs="+", type=Path, help="shards that hold this shard's images")
+    parser.add_argument(
+        "--predictions", required=True, nargs="+", type=Path, help="shards that hold this shard's images"
+    )
     parser.add_argument("--gate", type=Path, help="the gate (JSON); without it every box is refined")
-    parser.add_argument("--reuse", nargs="*", default=[], type=Path, help="earlier refinements; their boxes are not run again")
+    parser.add_argument(
+        "--reuse", nargs="*", default=[], type=Path, help="earlier refinements; their boxes are not run again"
+    )
     parser.add_argument("--shard", type=int, default=0, help="this shard, from 0")
     parser.add_argument("--shards", type=int, default=1, help="how many shards there are")
     parser.add_argument("--output", required=True, type=Path, help="detections with keypoints (npz)")
@@ -44,7 +50,9 @@ def main() -> None:
 
     from datadistill.inference import refine
 
-    refined = refine(model, cfg, categories, split, predictions, spec, threshold, reuse=reuse, workers=arguments.threads)
+    refined = refine(
+        model, cfg, categories, split, predictions, spec, threshold, reuse=reuse, workers=arguments.threads
+    )
     refined.save(arguments.output, [*lineage, spec.canonical()])
     print(f"{len(refined)} of {len(predictions)} boxes refined by {len(spec.transforms)} transforms")
 

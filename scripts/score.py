@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("--task", required=True, help="keypoints or objects")
     parser.add_argument("--split", required=True, type=Path, help="COCO JSON with annotations")
     parser.add_argument("--predictions", required=True, nargs="+", type=Path, help="every shard of the predictions")
-    parser.add_argument("--drawn", type=Path, help="drawn.json of the model: refuse a split whose images it was trained on")
+    parser.add_argument(
+        "--drawn", type=Path, help="drawn.json of the model: refuse a split whose images it was trained on"
+    )
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,21 @@ def _sentence(error: Any, config: Mapping[str, Any]) -> str:
             near = difflib.get_close_matches(str(leaf.instance), map(str, leaf.validator_value), 1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             return f"config: {where}{leaf.instance!r} is not one of {', '.join(map(str, leaf.validator_value))}{hint}"
+        if leaf.validator == "type" and isinstance(leaf.instance, str) and _is_number(leaf.instance):
+            # YAML 1.1 reads 1e-4 as text.
+            number = yaml.safe_dump(float(leaf.instance)).split()[0]
+            return f"config: {where}{leaf.instance!r} is text to YAML, not a number; write {number.removesuffix('.0')}"
         if leaf.validator == "oneOf":
             return f"config: {where}give exactly one of: {' or '.join(_required(branch) for branch in leaf.validator_value)}"
         return f"config: {where}{leaf.message}"
     return f"config: {error.message}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _required(branch: Mapping[str, Any]) -> str:
@@ -101,7 +113,8 @@ def _where(path: Any, config: Mapping[str, Any]) -> str:
     return "".join(f"{part}: " for part in parts)
 
 
-def _resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A node of the schema, with its `$ref` followed."""
     while "$ref" in node:
         target: Any = schema
         for step in node["$ref"].removeprefix("#/").split("/"):
@@ -112,7 +125,7 @@ def _resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str,
 
 def _fill(value: Any, node: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Fill in defaults, except where an absent key means "as elsewhere": in models, label sets and stage overrides."""
-    node = _resolve(node, schema)
+    node = resolve(node, schema)
     if isinstance(value, list):
         for item in value:
             _fill(item, node.get("items", {}), schema)
@@ -123,12 +136,10 @@ def _fill(value: Any, node: Mapping[str, Any], schema: Mapping[str, Any]) -> Non
         if value.get("kind") is not None and branch.get("properties", {}).get("kind", {}).get("const") == value["kind"]:
             _fill(value, branch, schema)
     for key, child in node.get("properties", {}).items():
-        child = _resolve(child, schema)
-        if key in _OVERRIDES:
-            continue
+        child = resolve(child, schema)
         if key not in value and "default" in child:
             value[key] = copy.deepcopy(child["default"])
-        if key in value:
+        if key in value and key not in _OVERRIDES:
             _fill(value[key], child, schema)
 
 

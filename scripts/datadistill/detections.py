@@ -74,7 +74,9 @@ class Detections:
         """The detections of some images, in the order given; a `UserError` names one that is missing."""
         missing = sorted(set(image_ids) - set(self.image_ids.tolist()))
         if missing:
-            raise UserError(f"detections: {len(missing)} image(s) missing ({missing[0]}, ...); run the stage that makes them again")
+            raise UserError(
+                f"detections: {len(missing)} image(s) missing ({missing[0]}, ...); run the stage that makes them again"
+            )
         place = {int(image): i for i, image in enumerate(image_ids)}
         rank = np.array([place.get(image, -1) for image in self.image_ids.tolist()], np.int64)
         index = rank[self.image_index]
@@ -100,7 +102,9 @@ class Detections:
         ):
             if ids:
                 shown = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
-                raise UserError(f"{what}: {len(ids)} image(s) {problem} ({shown}); delete its shards and run them again")
+                raise UserError(
+                    f"{what}: {len(ids)} image(s) {problem} ({shown}); delete its shards and run them again"
+                )
         return self
 
     def save(self, path: str | Path, lineage: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -132,7 +136,9 @@ def _read(path: str | Path) -> tuple[Detections, list[dict[str, Any]]]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it first") from None
     except Exception as error:
-        raise UserError(f"{path}: not a file of detections ({type(error).__name__}); delete it and run it again") from None
+        raise UserError(
+            f"{path}: not a file of detections ({type(error).__name__}); delete it and run it again"
+        ) from None
 
 
 def concatenate(parts: Sequence[Detections]) -> Detections:
@@ -174,7 +180,9 @@ def load_shards(paths: Sequence[str | Path], digest: str | None = None) -> tuple
         if lineage != lineages[0]:
             raise UserError(f"{path}: made with other settings than {paths[0]}; delete both and run them again")
         if digest is not None and (not lineage or digest_of(lineage[-1]) != digest):
-            raise UserError(f"{path}: made with other settings than this run asks for ({digest}); delete it and run it again")
+            raise UserError(
+                f"{path}: made with other settings than this run asks for ({digest}); delete it and run it again"
+            )
     return concatenate(parts), lineages[0]
 
 

@@ -13,9 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from datadistill.config import SCHEMA_PATH
 from datadistill.errors import UserError
 from datadistill.files import digest
+from datadistill.modeling import check_backbone
 from datadistill.paths import Paths
+from datadistill.published import Published, load_published
 from datadistill.specs import (
     STAGE_VERSIONS,
     EvaluationSpec,
@@ -32,6 +35,8 @@ from datadistill.tasks import get_task
 
 # Kinds of splits that are made from other splits of the run.
 DERIVED_KINDS = ("unlabelled", "union", "fraction")
+# The scale of the plain pass, unless a config says otherwise (section 5.1; the cap is detectron's).
+TEST_SCALE = {"short_side": 800, "max_size": 1333}
 
 
 @dataclass(frozen=True)
@@ -179,11 +184,18 @@ class Experiments:
         labelled = self.split(entry["labelled"], f"{where}: labelled")
         label_set = self.label_set(entry["label_set"], seed, f"{where}: label_set") if entry.get("label_set") else None
         network = NetworkSpec(**_tuples({**defaults.get("network", {}), **entry.get("network", {})}))
-        training = _training({**defaults.get("training", {}), **entry.get("training", {})}, labelled_only=label_set is None)
+        if not network.backbone.startswith("timm:"):
+            # Whether timm knows a name is asked in training: importing timm takes seconds.
+            check_backbone(network.backbone, f"{where}: network: backbone")
+        training = _training({**defaults.get("training", {}), **entry.get("training", {})}, where, labelled_only=label_set is None)
         initial = entry.get("initial", defaults.get("initial", "imagenet"))
         teacher = self.models[label_set.teacher] if label_set else None
         if initial == "teacher" and teacher is None:
             raise UserError(f"{where}: initial: teacher needs a label_set, whose teacher it starts from")
+        if teacher is not None and teacher.spec.task != task.name:
+            raise UserError(f"{where}: label_set: its teacher {teacher.name!r} labels {teacher.spec.task}, this model learns {task.name}")
+        if initial == "teacher" and teacher is not None and teacher.spec.network != network:
+            raise UserError(f"{where}: initial: teacher {teacher.name!r} has another network; give both the same, or another initial")
         fraction = float(entry.get("fraction", 1.0)) if label_set else 1.0
         spec = ModelSpec(
             task=task.name,
@@ -196,7 +208,7 @@ class Experiments:
             initial=initial,
             weights=_weights_identity(initial, teacher, network, self.config),
             seed=seed,
-            test_scale=Transform(**{**defaults["test_scale"], **entry.get("test_scale", {})}),
+            test_scale=Transform(**{**TEST_SCALE, **defaults.get("test_scale", {}), **entry.get("test_scale", {})}),
         )
         parts = labelled.name + (f"+{self.splits[label_set.split].name}" if label_set else "")
         model_id = f"{task.name}_{network.backbone.replace(':', '-')}_{parts}_{_thousands(training.iterations)}_s{seed}.{spec.digest}"
@@ -337,6 +349,12 @@ class Experiments:
         """Ids of the splits that a model, or a student of it, is evaluated on."""
         return tuple(dict.fromkeys(e.split for e in self.evaluations.values() if e.model == model_id))
 
+    def label_set_transforms(self, label_set: LabelSet) -> tuple[Transform, ...]:
+        """The transforms that the labels of a label set were ensembled from."""
+        if label_set.refinement:
+            return self.refinements[label_set.refinement].spec.transforms
+        return self.predictions[label_set.predictions].spec.transforms
+
     def disjoint_splits(self, model_id: str) -> list[tuple[str, str]]:
         """Pairs of split ids that must not share an image: what the model learns from, directly or through its teachers,
         against what it is evaluated on, and labelled images against unlabelled ones."""
@@ -381,11 +399,33 @@ def build_experiments(config: Mapping[str, Any]) -> Experiments:
             experiments.model(entry["name"], seed, "models")
         for entry in config["label_sets"]:
             experiments.label_set(entry["name"], seed, "label_sets")
+    for task, name in config["evaluate_on"].items():
+        experiments.split(name, f"evaluate_on: {task}")
+    published = load_published(SCHEMA_PATH.with_name("published.yaml"))
     for table in config["tables"]:
-        for number, row in enumerate(table["rows"], 1):
-            for candidate in row_models(row):
-                experiments.row_evaluations({**row, "model": candidate}, f"tables: {table['name']}: row {number}")
+        _add_rows(experiments, table, published)
     return experiments
+
+
+def _add_rows(experiments: Experiments, table: Mapping[str, Any], published: Published) -> None:
+    """The evaluations of a table's rows, after a check that its parts fit together."""
+    where = f"tables: {table['name']}"
+    if (table["baseline"] or 1) > len(table["rows"]):
+        raise UserError(f"{where}: baseline: there is no row {table['baseline']}; the table has {len(table['rows'])}")
+    for number, row in enumerate(table["rows"], 1):
+        at = f"{where}: row {number}"
+        if len(row["cells"]) != len(table["columns"]):
+            raise UserError(f"{at}: it has {len(row['cells'])} cells for {len(table['columns'])} columns; give one a column")
+        if row["published"] is not None:
+            try:
+                published.row(row["published"])
+            except UserError as error:
+                raise UserError(f"{at}: {error}") from None
+        for name in row_models(row):
+            for evaluation in experiments.row_evaluations({**row, "model": name}, at):
+                task = experiments.models[evaluation.model].spec.task
+                if task != table["task"]:
+                    raise UserError(f"{at}: model {name!r} learns {task}, but the table's task is {table['task']}")
 
 
 def row_models(row: Mapping[str, Any]) -> list[str]:
@@ -456,13 +496,16 @@ def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
-def _training(values: Mapping[str, Any], *, labelled_only: bool) -> TrainingSpec:
+def _training(values: Mapping[str, Any], where: str, *, labelled_only: bool) -> TrainingSpec:
     """The schedule, with `batch_scale` applied to batch and learning rate together (linear scaling).
 
     What a model without a label set doesn't use is set to its default, so that it can't change its digest.
     """
     values = _tuples(values)
     scale = float(values.pop("batch_scale", 1.0))
+    for key in ("iterations", "batch_size", "learning_rate"):
+        if key not in values:
+            raise UserError(f"{where}: training: the key {key!r} is missing; give it there or under defaults")
     spec = TrainingSpec(**values)
     batch = max(1, round(spec.batch_size * scale))
     spec = dataclasses.replace(spec, batch_size=batch, learning_rate=float(spec.learning_rate) * batch / spec.batch_size)

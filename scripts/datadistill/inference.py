@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ from datadistill.progress import progress
 from datadistill.specs import PredictionsSpec, RefinementSpec, Transform
 from datadistill.transforms import View, output_size, resolve, sizes
 
-BATCH_PIXELS = {"cpu": 1 << 20, "cuda": 1 << 23}
+BATCH_PIXELS = {"cpu": 1 << 19, "cuda": 1 << 23}
 """Input pixels of a batch (a single input may exceed it): what keeps the device busy without filling its memory."""
 BATCH_IMAGES = 16
 BATCH_BYTES = 1 << 28
@@ -80,8 +81,8 @@ def predict(
     """Detections of a shard of a split.
 
     One transform without flip and voting: detectron2's own result, keypoints included where `spec.keypoints`. Otherwise
-    the raw boxes of every proposal and category under all transforms, mapped back to the image, above the score floor, are
-    merged (`ensemble.boxes.merge`).
+    the raw boxes of every proposal and category under all transforms, mapped back to the image, above the score
+    floor, are merged (`ensemble.boxes.merge`).
 
     - `model`, `cfg`, `categories`: as `modeling.load_model` returns them; it computes on the model's device.
     - `split`: COCO JSON; `image_ids`: the images to process, in the order of the result.
@@ -99,7 +100,7 @@ def predict(
     detect = _merged if merging else _plain
     found: list[Detections | None] = [None] * len(images)
     with torch.inference_mode(), _settings(model, spec):
-        results = _run(model, cfg, images, spec.transforms, workers, lambda batch, arrays: detect(model, spec, batch, arrays))
+        results = _run(cfg, images, spec.transforms, workers, partial(detect, model, spec))
         for image, (boxes, scores, classes, keypoints) in progress(results, total=len(images), label="predict"):
             order = np.argsort(-scores, kind="stable")
             found[image.index] = Detections(
@@ -128,9 +129,9 @@ def refine(
 ) -> Detections:
     """The detections with a score of at least `threshold` (`None`: all), with keypoints from averaged heatmaps.
 
-    Their boxes, scores and images are those of `detections`, taken in the plain pass (section 4); the boxes are the RoIs
-    of every transform. Decoded in the plain pass's input frame (`cfg.INPUT.MIN_SIZE_TEST`), as detectron2 does, then
-    scaled to the image.
+    Their boxes, scores and images are those of `detections`, taken in the plain pass (section 4); the boxes are the
+    RoIs of every transform. Decoded in the plain pass's input frame (`cfg.INPUT.MIN_SIZE_TEST`), as detectron2 does,
+    then scaled to the image.
 
     - `reuse`: earlier refinements of the same predictions by the same transforms and averaging; boxes found there are
       copied, and only the missing ones run.
@@ -157,10 +158,10 @@ def refine(
 
     with torch.inference_mode():
         for image, points in progress(
-            _run(model, cfg, images, spec.transforms, workers, compute), total=len(images), label="refine"
+            _run(cfg, images, spec.transforms, workers, compute), total=len(images), label="refine"
         ):
             if not np.isfinite(points).all():
-                raise UserError(f"{image.file_name}: the model's heatmaps are not finite numbers; its training has diverged")
+                raise UserError(f"{image.file_name}: the model's heatmaps are not finite; its training has diverged")
             keypoints[members[image.index]] = points
     return kept.with_keypoints(keypoints)
 
@@ -172,7 +173,7 @@ def _images(split: Mapping[str, Any], image_ids: Sequence[int]) -> list[_Image]:
     records = {record["id"]: record for record in split["images"]}
     unknown = [i for i in image_ids if i not in records]
     if unknown:
-        raise UserError(f"image {unknown[0]} (and {len(unknown) - 1} more) is not in the split; run predict on this split again")
+        raise UserError(f"{len(unknown)} image(s) ({unknown[0]}, ...) are not in the split; run predict on it again")
     return [
         _Image(index, i, records[i]["file_name"], records[i]["height"], records[i]["width"])
         for index, i in enumerate(image_ids)
@@ -180,7 +181,7 @@ def _images(split: Mapping[str, Any], image_ids: Sequence[int]) -> list[_Image]:
 
 
 def _batches(images: Sequence[_Image], transforms: Sequence[Transform]) -> list[_Batch]:
-    """Batches of images with equal views, in order of first appearance, as long as `BATCH_IMAGES` and `BATCH_BYTES` allow."""
+    """Batches of images with equal views, in order of first appearance, within `BATCH_IMAGES` and `BATCH_BYTES`."""
     groups: dict[tuple[View, ...], list[_Image]] = {}
     for image in images:
         groups.setdefault(resolve(image.height, image.width, transforms), []).append(image)
@@ -198,7 +199,8 @@ def _read(image: _Image, shapes: Sequence[tuple[int, int]], image_format: str) -
         pixels = np.ascontiguousarray(read_image(image.file_name, format=image_format))
     except Exception as error:
         raise UserError(
-            f"{image.file_name}: image {image.id} can't be decoded ({type(error).__name__}); it has changed since the split was made"
+            f"{image.file_name}: image {image.id} can't be decoded ({type(error).__name__}); "
+            "it has changed since the split was made: restore it, or make the split again"
         ) from error
     if pixels.shape[:2] != (image.height, image.width):
         raise UserError(
@@ -209,7 +211,6 @@ def _read(image: _Image, shapes: Sequence[tuple[int, int]], image_format: str) -
 
 
 def _run(
-    model: torch.nn.Module,
     cfg: CfgNode,
     images: Sequence[_Image],
     transforms: Sequence[Transform],
@@ -218,7 +219,8 @@ def _run(
 ) -> Iterator[tuple[_Image, Any]]:
     """Call `compute(batch, arrays)` on every batch and yield (image, result).
 
-    While one batch is computed the next is being read; no more than two are held, so memory doesn't grow with the shard.
+    While one batch is computed the next is being read; no more than two are held, so memory doesn't grow with the
+    shard.
     """
     batches = iter(_batches(images, transforms))
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -246,8 +248,10 @@ def _run(
 def _inputs(
     model: torch.nn.Module, batch: _Batch, arrays: Sequence[Sequence[np.ndarray]]
 ) -> Iterator[tuple[tuple[View, ...], range, torch.Tensor]]:
-    """For each size and each group of images that fits the device: its views, the images' places in the batch, and their
-    pixels (images, channels, height, width) uint8 on the device, unmirrored."""
+    """For each size, and each group of images that fits the device: views, places in the batch, and pixels.
+
+    The pixels are (images, channels, height, width) uint8 on the device, unmirrored.
+    """
     budget = BATCH_PIXELS[model.device.type]
     for scale, ((height, width), views) in enumerate(sizes(batch.views).items()):
         step = max(1, budget // (height * width * len(views)))
@@ -313,7 +317,7 @@ def _plain(
 def _merged(
     model: torch.nn.Module, spec: PredictionsSpec, batch: _Batch, arrays: Sequence[Sequence[np.ndarray]]
 ) -> Iterator[_Found]:
-    """All transforms: raw boxes above the floor in the original image, merged on the CPU (a few thousand boxes an image)."""
+    """All transforms: raw boxes above the floor in the original image, merged on the CPU (some thousand boxes each)."""
     raw: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in batch.images]
     for views, rows, pixels in _inputs(model, batch, arrays):
         inputs = _preprocess(model, views, pixels)
@@ -321,10 +325,8 @@ def _merged(
         for (view, row), view_boxes, view_scores in zip(itertools.product(views, rows), boxes, scores, strict=True):
             raw[row].append(_above_floor(view, batch.images[row], view_boxes, view_scores, spec.score_floor))
     for columns in raw:
-        boxes, scores, classes, weights = (torch.cat(column) for column in zip(*columns, strict=True))
-        merged = merge(
-            boxes, scores, classes, weights, suppression=spec.nms, voting=spec.voting, most=spec.max_detections
-        )
+        union = [torch.cat(column) for column in zip(*columns, strict=True)]
+        merged = merge(*union, suppression=spec.nms, voting=spec.voting, most=spec.max_detections)
         yield *(column.numpy() for column in merged), None
 
 
@@ -335,7 +337,9 @@ def _raw_boxes(model: torch.nn.Module, images: ImageList) -> tuple[Sequence[torc
     proposals: list[Instances] = model.proposal_generator(images, features, None)[0]
     pooled = heads.box_pooler([features[f] for f in heads.box_in_features], [p.proposal_boxes for p in proposals])
     predictions = heads.box_predictor(heads.box_head(pooled))
-    return heads.box_predictor.predict_boxes(predictions, proposals), heads.box_predictor.predict_probs(predictions, proposals)
+    return heads.box_predictor.predict_boxes(predictions, proposals), heads.box_predictor.predict_probs(
+        predictions, proposals
+    )
 
 
 def _above_floor(
@@ -393,13 +397,13 @@ def _check_size_dependence(spec: RefinementSpec, plain_short_side: int) -> None:
     short_sides = [t.short_side for t in spec.transforms]
     if min(short_sides) > plain_short_side or max(short_sides) < plain_short_side:
         raise UserError(
-            f"size_dependent: leaves small or large boxes without any transform; add a scale at or on the other side of {plain_short_side}"
+            "size_dependent: leaves small or large boxes without any transform; "
+            f"add one whose short side is {plain_short_side}, or on the other side of it"
         )
 
 
 def _reused(kept: Detections, reuse: Sequence[Detections], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints (N, K, 3) copied from earlier refinements where the same box of the same image is there, and a mask (N,) of
-    those that are missing."""
+    """Keypoints (N, K, 3) copied from earlier refinements of the same boxes; a mask (N,) of boxes not found there."""
     keypoints = np.zeros((len(kept), count, 3), np.float32)
     missing = np.ones(len(kept), bool)
     wanted = _keys(kept)
@@ -446,7 +450,7 @@ class _Refinement:
             view: transform_weights(areas, view.transforms, self.plain.short_side, self.spec.size_dependent)
             for view in batch.views
         }
-        # The average of one transform is itself: decoded as it is, as detectron2 does, flat maps come out the same, too.
+        # The average of one transform is itself. Decoded as it is, as in detectron2, even flat maps come out the same.
         average = HeatmapAverage(bounds[-1], self.spec.average if len(self.spec.transforms) > 1 else "logits")
         for views, rows, pixels in _inputs(self.model, batch, arrays):
             span = slice(bounds[rows.start], bounds[rows.stop])

@@ -20,7 +20,7 @@ def check_disjoint(a: Split, b: Split, names: tuple[str, str] = ("a", "b")) -> d
 
     Raises `UserError` with examples when any image is in both.
     """
-    return _compare(a["images"], b["images"], names, "list it in the `drop_ids` of one of them")
+    return _compare(a["images"], b["images"], names, "name a file of the ids in the `drop_ids` of one of them")
 
 
 def check_drawn(

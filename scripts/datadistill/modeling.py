@@ -87,11 +87,13 @@ def build_config(
 def _configure_network(cfg: CfgNode, network: NetworkSpec) -> None:
     model = cfg.MODEL
     if network.backbone.startswith("timm:"):
-        import datadistill.backbones  # noqa: F401  (registers the builder)
         from detectron2.config import CfgNode as Node
+
+        from datadistill.backbones import configure_pixels
 
         model.BACKBONE.NAME = "build_timm_fpn_backbone"
         model.TIMM = Node({"NAME": network.backbone.removeprefix("timm:"), "NORM": network.norm or "FrozenBN"})
+        configure_pixels(cfg)
     else:
         for key, value in RESNETS[network.backbone].items():
             model.RESNETS[key] = value
@@ -171,7 +173,7 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[torch.nn.Module, 
     except Exception as error:
         raise UserError(f"{path}: not a model file of this project ({type(error).__name__}); delete it and train again") from None
     if "TIMM" in saved["config"]:
-        import datadistill.backbones  # noqa: F401
+        import datadistill.backbones
     if "LabelledBackground" in saved["config"]:
         import datadistill.background  # noqa: F401
     cfg = CfgNode.load_cfg(saved["config"])

@@ -22,8 +22,8 @@ def progress(
 ) -> Iterator[T]:
     """Yield the items of `iterable` and report on standard error how far it has got.
 
-    `total` defaults to `len(iterable)` where it has one. On a terminal the report is a tqdm bar; elsewhere (log files of
-    Snakemake, of a cluster) a line about every ten seconds and one at the end.
+    `total` defaults to `len(iterable)` where it has one. On a terminal the report is a tqdm bar; elsewhere (log files
+    of Snakemake, of a cluster) a line about every ten seconds and one at the end.
     """
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
@@ -46,8 +46,9 @@ def progress(
 
 def _say(label: str, unit: str, done: int, total: int | None, seconds: float) -> None:
     rate = done / max(seconds, 1e-9)
-    parts = [f"{done}/{total} {unit}s" if total is not None else f"{done} {unit}s"]
-    parts.append(f"{rate:.3g} {unit}s/s" if rate >= 1 or not done else f"{1 / rate:.3g} s a {unit}")
+    units = unit + ("es" if unit.endswith("x") else "s")
+    parts = [f"{done}/{total} {units}" if total is not None else f"{done} {units}"]
+    parts.append(f"{rate:.3g} {units}/s" if rate >= 1 or not done else f"{1 / rate:.3g} s/{unit}")
     if total is not None and 0 < done < total:
         parts.append(f"{duration((total - done) / rate)} left")
     else:

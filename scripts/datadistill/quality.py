@@ -103,7 +103,8 @@ def _ious(labels: Sequence[Mapping[str, Any]], instances: Sequence[Mapping[str, 
 
 
 def keypoint_similarity(label: Mapping[str, Any], instance: Mapping[str, Any], sigmas: np.ndarray) -> float:
-    """Object keypoint similarity of a label to a true person, as COCO defines it, over the keypoints labelled in the truth.
+    """Object keypoint similarity of a label to a true person, as COCO defines it, over the keypoints labelled in the
+    truth.
 
     A keypoint that the label lacks (v = 0) has similarity 0. For a person without labelled keypoints it is the mean,
     over the label's keypoints, of their similarity to the person's box widened by its own size on each side, as COCO
@@ -246,12 +247,13 @@ def _keypoint_report(matches: Sequence[Match], truth: Mapping[str, Any]) -> dict
 def compare_quality(
     sets: Mapping[str, Mapping[str, Any]], truth: Mapping[str, Any], iou_type: str
 ) -> dict[str, dict[str, Any]]:
-    """`label_quality` of several label sets of one split, by their names, for example per-category and global thresholds."""
+    """`label_quality` of several label sets of one split, by their names, for example per-category and global
+    thresholds."""
     return {name: label_quality(labels, truth, iou_type) for name, labels in sets.items()}
 
 
 def mistakes(labels: Mapping[str, Any], truth: Mapping[str, Any], iou_type: str) -> dict[int, float]:
-    """How wrong each image's labels are, worst first: image id -> the score of its most confident wrong label.
+    """Images with a wrong label, worst first: image id -> the score of its most confident wrong label.
 
     Wrong is a label that matches no true instance (by the task's own similarity). Images without one are left out.
     """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from datadistill.errors import UserError
 from datadistill.experiments import Evaluation, Experiments, LabelSet, Model, row_models
+from datadistill.files import canonical_json
 from datadistill.tasks import get_task
 
 TABLE_SUFFIXES = ("md", "csv", "tex")
@@ -24,9 +25,22 @@ def outputs(experiments: Experiments) -> list[str]:
         if name not in tables + figures:
             near = difflib.get_close_matches(name, tables + figures, 1, cutoff=0.4)
             raise UserError(f"build: there is no table or figure named {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    # Resolved here, before anything runs, so that a fault in the last figure isn't found after hours of training.
+    for name in tables:
+        table_definition(experiments, name)
+    for name in figures:
+        figure_parts(experiments, name)
     wanted = set(tables + figures if chosen is None else chosen)
+    made = [path for name in tables + figures if name in wanted for path in output_files(experiments, name)]
+    return made if chosen is not None else made + label_pages(experiments)
+
+
+def label_pages(experiments: Experiments) -> list[str]:
+    """For every label set: how its thresholds were chosen and, where the truth is known, how good the labels are."""
     return [
-        path for name in tables + figures if name in wanted for path in output_files(experiments, name)
+        experiments.paths.labels(label_set.id, page)
+        for label_set in experiments.label_sets.values()
+        for page in ("thresholds.md", *(["quality.md"] if label_set.truth else []))
     ]
 
 
@@ -58,8 +72,6 @@ def table_definition(experiments: Experiments, name: str) -> dict[str, Any]:
     table = _entry(experiments, "tables", name)
     rows = []
     for number, row in enumerate(table["rows"], 1):
-        if len(row["cells"]) != len(table["columns"]):
-            raise UserError(f"tables: {name}: row {number} has {len(row['cells'])} cells for {len(table['columns'])} columns")
         baselines = [str(table["baseline"])] if table["baseline"] not in (None, number) else []
         candidates = [
             {"label": model, "evaluations": _seed_paths(experiments, _row_evaluations(experiments, table, number, model))}
@@ -117,3 +129,133 @@ def figure_models(experiments: Experiments, figure: Mapping[str, Any], key: str 
     if key == "models" and not names:
         raise UserError(f"{where}: the key is missing; a figure of kind {figure['kind']} shows models")
     return [(name, [experiments.model(name, seed, where) for seed in experiments.config["seeds"]]) for name in names]
+
+
+# --- figures: what each kind reads, and the arguments of scripts/make_figure.py ---------------------------------------
+
+
+def figure_parts(experiments: Experiments, name: str) -> tuple[list[str], list[str]]:
+    """The input files of a figure, and the command line of scripts/make_figure.py that makes it (without its output)."""
+    figure = _entry(experiments, "figures", name)
+    inputs, arguments = _FIGURE_KINDS[figure["kind"]](experiments, figure)
+    caption = [figure["caption"]] if figure["caption"] else []
+    note = " ".join([*caption, f"Data: {experiments.config['data_note']}."])
+    command = figure["kind"].replace("_", "-")
+    return inputs, [command, *arguments, *([] if figure["kind"] in _CURVES else ["--note", note])]
+
+
+def _ensemble(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    data = experiments.paths.figure_data(figure["name"])
+    return [data], ["--input", data]
+
+
+def _gallery(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    label_set = figure_label_set(experiments, figure)
+    task = experiments.models[label_set.teacher].spec.task
+    labels = experiments.paths.labels(label_set.id)
+    truth = [experiments.paths.split(label_set.truth)] if label_set.truth else []
+    columns = min(5, figure["images"])
+    arguments = ["--task", task, "--labels", labels, "--columns", str(columns), "--lines", str(-(-figure["images"] // columns))]
+    return [labels, *truth], [*arguments, *(["--truth", *truth] if truth else [])]
+
+
+def _thresholds(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    path = experiments.paths.labels(figure_label_set(experiments, figure).id, "thresholds.json")
+    return [path], ["--thresholds", path]
+
+
+def _label_quality(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    label_set = figure_label_set(experiments, figure)
+    if label_set.truth is None:
+        raise UserError(f"figures: {figure['name']}: the truth about split {label_set.split.rsplit('.', 1)[0]} isn't known; leave the figure out")
+    path = experiments.paths.labels(label_set.id, "quality.json")
+    return [path], ["--quality", path]
+
+
+def _losses(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    models = figure_models(experiments, figure)
+    paths = [experiments.paths.metrics(of_seeds[0].id) for _, of_seeds in models]
+    return paths, ["--metrics", *paths, "--labels", *[name for name, _ in models]]
+
+
+def _comparison(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    models = figure_models(experiments, figure)
+    if len(models) != 2:
+        raise UserError(f"figures: {figure['name']}: models: a comparison shows two models, {len(models)} are given")
+    evaluations = [_model_evaluations(experiments, name, figure)[0] for name, _ in models]
+    split = experiments.paths.split(evaluations[0].split)
+    shards = [_prediction_shards(experiments, evaluation) for evaluation in evaluations]
+    columns = str(min(5, figure["images"]))
+    arguments = ["--split", split, "--first", *shards[0], "--first-label", models[0][0]]
+    return [split, *shards[0], *shards[1]], [*arguments, "--second", *shards[1], "--second-label", models[1][0], "--columns", columns]
+
+
+def _prediction_shards(experiments: Experiments, evaluation: Evaluation) -> list[str]:
+    shards = experiments.predictions[evaluation.predictions].shards
+    return [experiments.paths.predictions(evaluation.predictions, shard, shards) for shard in range(shards)]
+
+
+def _model_evaluations(experiments: Experiments, name: str, figure: Mapping[str, Any], mode: str = "plain") -> list[Evaluation]:
+    return experiments.row_evaluations({"model": name, "mode": mode}, f"figures: {figure['name']}")
+
+
+def _curve(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Figures 5 and 6, and AP against the length of training."""
+    models = figure_models(experiments, figure)
+    used: list[str] = []
+
+    def evaluations(name: str, mode: str = "plain") -> list[dict[str, Any]]:
+        of_seeds = _seed_paths(experiments, _model_evaluations(experiments, name, figure, mode))
+        used.extend(entry["path"] for entry in of_seeds)
+        return of_seeds
+
+    kind, references = figure["kind"], figure["references"]
+    definition: dict[str, Any] = {"note": f"Data: {experiments.config['data_note']}."}
+    if kind == "lengths":
+        definition["points"] = [{"x": m[0].spec.training.iterations, "evaluations": evaluations(name)} for name, m in models]
+        definition["references"] = [
+            {"label": name, "evaluations": evaluations(name), "x": of_seeds[0].spec.training.iterations}
+            for name, of_seeds in figure_models(experiments, figure, "references")
+        ]
+    elif kind == "fractions":
+        definition["points"] = [{"x": m[0].spec.fraction, "evaluations": evaluations(name)} for name, m in models]
+        definition["baseline"] = evaluations(references[0]) if references else []
+    else:
+        definition["points"] = [_teacher_point(experiments, name, of_seeds, evaluations) for name, of_seeds in models]
+        definition["baseline"] = evaluations(references[0]) if references else []
+    return list(dict.fromkeys(used)), ["--definition", canonical_json(definition)]
+
+
+def _teacher_point(
+    experiments: Experiments, name: str, of_seeds: list[Model], evaluations: Callable[..., list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """A student beside its teacher, whose AP is that of its labels: augmented where the label set uses several transforms."""
+    student = of_seeds[0]
+    if student.label_set is None:
+        raise UserError(f"figures: model {name!r} has no teacher; a figure of kind teachers shows students")
+    label_set = experiments.label_sets[student.label_set]
+    teacher = experiments.models[label_set.teacher]
+    transforms = experiments.label_set_transforms(label_set)
+    mode = "plain" if transforms == (teacher.spec.test_scale,) else "augmented"
+    return {"label": teacher.name, "teacher": evaluations(teacher.name, mode), "student": evaluations(name)}
+
+
+_CURVES = ("lengths", "fractions", "teachers")
+_FIGURE_KINDS: Mapping[str, Callable[[Experiments, Mapping[str, Any]], tuple[list[str], list[str]]]] = {
+    "ensemble": _ensemble,
+    "gallery": _gallery,
+    "thresholds": _thresholds,
+    "label_quality": _label_quality,
+    "losses": _losses,
+    "comparison": _comparison,
+    **dict.fromkeys(_CURVES, _curve),
+}
+
+
+def ensemble_sources(experiments: Experiments, name: str) -> tuple[LabelSet, str]:
+    """The label set whose person a figure of kind ensemble shows, and the id of its refinement."""
+    figure = _entry(experiments, "figures", name)
+    label_set = figure_label_set(experiments, figure)
+    if label_set.refinement is None:
+        raise UserError(f"figures: {name}: a figure of kind ensemble needs a label set of keypoints")
+    return label_set, label_set.refinement

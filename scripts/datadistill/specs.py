@@ -63,7 +63,7 @@ class NetworkSpec:
     `backbone`: R-50, R-101, X-101-32x4d, ... or `timm:NAME`. `None` leaves detectron2's value of the base config.
     """
 
-    backbone: str
+    backbone: str = "R-50"
     norm: str | None = None
     stem_channels: int | None = None
     res2_channels: int | None = None

@@ -402,7 +402,7 @@ def to_markdown(table: Table) -> str:
         table.caption,
         f"**Ours:** {table.data_note}<br>\n**Paper:** COCO val2017, as printed.",
     ]
-    blocks.append(_markdown_table(*_with_gaps(frame)))
+    blocks.append(markdown_table(*_with_gaps(frame)))
     blocks.append("\n".join(f"- {line}" for line in legend(table)))
     lines = gain_lines(table)
     if lines:
@@ -412,7 +412,7 @@ def to_markdown(table: Table) -> str:
         headings = [str(column).removeprefix(f"{table.ours}: ") for column in seeds.columns]
         cells = [[_seed_cell(cell) for cell in record] for record in seeds.itertuples(index=False)]
         aligned = [heading not in table.columns for heading in headings]
-        blocks.append(f"## Each seed, {table.ours}\n\n" + _markdown_table(headings, cells, aligned))
+        blocks.append(f"## Each seed, {table.ours}\n\n" + markdown_table(headings, cells, aligned))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -446,9 +446,12 @@ def _with_gaps(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bo
     return headings, cells, right
 
 
-def _markdown_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+def markdown_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    """GitHub Markdown, padded so that it reads well as plain text; `right` says which columns are right-aligned."""
     escaped = [[cell.replace("|", r"\|") for cell in row] for row in [headings, *cells]]
-    widths = [max(3 if heading.strip() else 1, *(len(row[i]) for row in escaped)) for i, heading in enumerate(headings)]
+    widths = [
+        max([3 if heading.strip() else 1, *(len(row[i]) for row in escaped)]) for i, heading in enumerate(headings)
+    ]
 
     def line(row: Sequence[str]) -> str:
         padded = [cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)]

@@ -1,12 +1,13 @@
 """Score thresholds that make generated labels as frequent as true ones (sections 4 and 6.1). Pure numpy.
 
-- Instances: generated instances per unlabelled image equal labelled instances per labelled image. Both denominators are all
-  images of the split.
+- Instances: generated instances per unlabelled image equal labelled instances per labelled image. Both denominators
+  are all images of the split.
 - Objects: the same for each category.
-- Keypoints: one threshold for all types, at which keypoints per generated instance equal keypoints per labelled instance.
+- Keypoints: one threshold for all types, at which keypoints per generated instance equal keypoints per labelled
+  instance.
 
-A detection is kept when its score is at least the threshold, so detections of equal score are kept or dropped together: the
-count reached is the largest reachable one that doesn't exceed the target.
+A detection is kept when its score is at least the threshold, so detections of equal score are kept or dropped
+together: the count reached is the largest reachable one that doesn't exceed the target.
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ class Threshold:
     """One threshold and what it comes to.
 
     - `threshold`: what scores at least this is kept; `None` keeps nothing.
-    - `target`, `achieved`: the average asked for and reached (instances per image, or keypoints per instance); `target` is
-      `None` where the config fixes the threshold.
+    - `target`, `achieved`: the average asked for and reached (instances per image, or keypoints per instance);
+      `target` is `None` where the config fixes the threshold.
     - `kept` of `available`: counts.
-    - `outcome`: "matched"; "all kept" (fewer available than the target asks for); "none kept" (the group of highest, equal
-      scores alone exceeds the target, or nothing is available); "no labelled instances"; "fixed" (by the config).
+    - `outcome`: "matched"; "all kept" (fewer available than the target asks for); "none kept" (the group of highest,
+      equal scores alone exceeds the target, or nothing is available); "no labelled instances"; "fixed" (by the
+      config).
     """
 
     threshold: float | None
@@ -82,7 +84,8 @@ def fixed(scores: np.ndarray, threshold: float, denominator: int, target: float 
 
 @dataclass(frozen=True)
 class LabelledCounts:
-    """What a labelled split holds: images (all of them), and non-crowd instances and visible keypoints of each category.
+    """What a labelled split holds: images (all of them), and non-crowd instances and visible keypoints of each
+    category.
 
     `instances` and `with_keypoints`: category id -> count; the latter has at least one visible (v > 0) keypoint.
     """
@@ -120,7 +123,9 @@ def count_labelled(split: Mapping[str, Any]) -> LabelledCounts:
         with_keypoints[annotation["category_id"]] += visible > 0
         keypoints += visible
     if not split["images"] or not any(instances.values()):
-        raise UserError("labelled split: it has no labelled instance to take targets from; choose another labelled split")
+        raise UserError(
+            "labelled split: it has no labelled instance to take targets from; choose another labelled split"
+        )
     return LabelledCounts(len(split["images"]), instances, with_keypoints, keypoints)
 
 
@@ -148,8 +153,8 @@ class Thresholds:
     """Everything that decides what becomes a label, and the report about it.
 
     - `categories`: COCO category id -> threshold in force for its boxes.
-    - `overall`: one threshold for all categories. In force (copied to each category) unless `per_category`; otherwise for
-      comparison, with `overall_by_category` telling what each category would get.
+    - `overall`: one threshold for all categories. In force (copied to each category) unless `per_category`; otherwise
+      for comparison, with `overall_by_category` telling what each category would get.
     - `keypoints`: for all types of keypoints; `None` for tasks without.
     - `report`: JSON values for people: statistics of both splits, curves.
     """
@@ -200,9 +205,9 @@ def choose(
 ) -> Thresholds:
     """Thresholds of a label set.
 
-    `predictions` are all boxes of the unlabelled split; `refined` those of them that passed the gate, with keypoints (only
-    for tasks with keypoints; others get no keypoint threshold). Raises `UserError` for an empty pool, a labelled split
-    without instances, and a threshold that reaches below the gate.
+    `predictions` are all boxes of the unlabelled split; `refined` those of them that passed the gate, with keypoints
+    (only for tasks with keypoints; others get no keypoint threshold). Raises `UserError` for an empty pool, a
+    labelled split without instances, and a threshold that reaches below the gate.
     """
     _require_pool(predictions)
     counts = count_labelled(labelled)
@@ -217,17 +222,14 @@ def choose(
     else:
         overall = match(predictions.scores, overall_target, images)
     by_category = {c: predictions.scores[predictions.categories == c] for c in targets}
-    overall_by_category = {
-        c: dataclasses.replace(
-            overall, **_counts(overall.passes(scores)), achieved=float(overall.passes(scores).sum()) / images, target=targets[c]
-        )
-        for c, scores in by_category.items()
-    }
+    overall_by_category = {c: _applied(overall, scores, targets[c], images) for c, scores in by_category.items()}
+    # A threshold fixed by the config is one for all.
+    per_category = spec.per_category and spec.instance_threshold is None
     categories = overall_by_category
-    if spec.per_category and spec.instance_threshold is None:
+    if per_category:
         categories = {c: _for_category(scores, targets[c], images) for c, scores in by_category.items()}
     thresholds = Thresholds(
-        spec.per_category,
+        per_category,
         categories,
         overall,
         overall_by_category,
@@ -252,6 +254,12 @@ def choose(
     return thresholds if refined is None else _with_keypoints(thresholds, spec, counts, predictions, refined)
 
 
+def _applied(threshold: Threshold, scores: np.ndarray, target: float, images: int) -> Threshold:
+    """A threshold for all categories, with what it comes to in one."""
+    kept = int(threshold.passes(scores).sum())
+    return dataclasses.replace(threshold, target=target, achieved=kept / images, kept=kept, available=len(scores))
+
+
 def _for_category(scores: np.ndarray, target: float, images: int) -> Threshold:
     if target == 0:
         return Threshold(None, 0.0, 0.0, 0, len(scores), UNLABELLED)
@@ -267,7 +275,8 @@ def _with_keypoints(
     wanted = int(thresholds.keep(predictions).sum())
     if len(kept) != wanted:
         raise UserError(
-            f"the label set keeps {wanted} boxes, but only {len(kept)} of them passed the gate; raise gate_margin in the config"
+            f"the label set keeps {wanted} boxes, but only {len(kept)} of them passed the gate; "
+            "raise gate_margin in the config"
         )
     scores = kept.keypoints[..., 2]
     target = spec.keypoint_ratio * counts.keypoints_per_instance(spec.count_instances)
@@ -284,7 +293,8 @@ def _with_keypoints(
 
 
 def curve(scores: np.ndarray, denominator: int, points: int = CURVE_POINTS) -> dict[str, list[float]]:
-    """Average count per image (or per instance) against the threshold, at no more than `points` counts, denser at low counts.
+    """Average count per image (or per instance) against the threshold, at no more than `points` counts, denser at low
+    counts.
 
     `threshold` falls, `average` rises; the last point keeps everything.
     """
@@ -298,16 +308,13 @@ def curve(scores: np.ndarray, denominator: int, points: int = CURVE_POINTS) -> d
     }
 
 
-def _counts(mask: np.ndarray) -> dict[str, int]:
-    return {"kept": int(mask.sum()), "available": mask.size}
-
-
 def _require_pool(predictions: Detections) -> None:
     if not len(predictions.image_ids):
         raise UserError("unlabelled split: it holds no image; nothing can be labelled")
     if not len(predictions):
         raise UserError(
-            f"the teacher detects nothing on the {len(predictions.image_ids)} unlabelled image(s): train it for longer, or lower score_floor"
+            f"the teacher detects nothing on the {len(predictions.image_ids)} unlabelled image(s): "
+            "train it for longer, or lower score_floor"
         )
 
 
@@ -327,12 +334,16 @@ def image_ids(split: Mapping[str, Any]) -> list[int]:
 def read_gate(path: str | Path | None, spec: RefinementSpec) -> float | None:
     """The threshold of the gate that a refinement asks for; `None` where it asks for none."""
     if (path is None) != (spec.gate is None):
-        raise UserError(f"refinement: a gate was {'' if path else 'not '}given, but its spec asks for {'none' if path else spec.gate}")
+        raise UserError(
+            f"refinement: a gate was {'' if path else 'not '}given, but its spec asks for {'none' if path else spec.gate}"
+        )
     if path is None:
         return None
     values = read_json(path)
     if digest(values["spec"]) != spec.gate:
-        raise UserError(f"{path}: made with other settings than this run asks for ({spec.gate}); delete it and run it again")
+        raise UserError(
+            f"{path}: made with other settings than this run asks for ({spec.gate}); delete it and run it again"
+        )
     return float(values["threshold"])
 
 

@@ -1,7 +1,7 @@
 """Transforms resolved for the size of an image.
 
-Light: no torch. `output_size` is the arithmetic of detectron2's `ResizeShortestEdge.get_output_shape`, step by step, so that
-sizes are equal to the last pixel (a test compares them).
+Light: no torch. `output_size` is the arithmetic of detectron2's `ResizeShortestEdge.get_output_shape`, step by step,
+so that sizes are equal to the last pixel (a test compares them).
 """
 
 from __future__ import annotations

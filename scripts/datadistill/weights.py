@@ -26,7 +26,7 @@ exact at the border, too: both pad with zeros after normalising.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +38,7 @@ import numpy as np
 import torch
 
 from datadistill.errors import UserError
+from datadistill.weight_files import find_weights
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -120,28 +121,6 @@ def load_initial_weights(model: torch.nn.Module, cfg: CfgNode, path: str | Path,
 
 
 # --- files
-
-
-def find_weights(path: str | Path) -> Path:
-    """The file of a path, or of "package:NAME/FILE", where NAME is an installed Python package (which isn't imported).
-
-    Raises `UserError` when there is no such file or package.
-    """
-    text = str(path)
-    if not text.startswith("package:"):
-        if not Path(text).is_file():
-            raise UserError(f"{text}: no such file of weights; check `weights` in the config, or fetch it first")
-        return Path(text)
-    package, _, inside = text.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or spec.origin is None:
-        raise UserError(
-            f"{text}: the Python package {package!r} isn't installed; add it to envs/requirements.in, or give a file"
-        )
-    file = Path(spec.origin).parent / inside
-    if not file.is_file():
-        raise UserError(f"{text}: the package {package!r} has no file {inside!r}")
-    return file
 
 
 def read_weights(path: Path) -> tuple[Tensors, str]:

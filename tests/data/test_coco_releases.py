@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from datadistill import coco_releases
 from datadistill.coco import read_ids
 from datadistill.coco_releases import OFFICIAL_COUNTS, check_partition, coco_partition
 from datadistill.errors import UserError
 from datadistill.splits import make_split
-from PIL import Image
 
 IDS = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-ids"
 needs_ids = pytest.mark.skipif(not IDS.is_dir(), reason="needs shared/data/coco-ids, which isn't here")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from datadistill.errors import UserError
 from datadistill.leaks import check_disjoint, check_drawn
 
@@ -79,7 +80,9 @@ def test_script_exits_2_with_one_sentence(tmp_path: Path) -> None:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     failed = run("a.json:b.json", "a.json:c.json")
-    assert failed.returncode == 2 and failed.stderr.count("\n") == 1 and "a and c share 1 image" in failed.stderr
+    assert failed.returncode == 2
+    assert failed.stderr.count("\n") == 1
+    assert "a and c share 1 image" in failed.stderr
     assert not (tmp_path / "leaks.json").exists()
     assert run("a.json:b.json").returncode == 0
     assert json.loads((tmp_path / "leaks.json").read_text())["pairs"][0]["shared"] == 0

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
 from datadistill import splits
 from datadistill.coco import check_coco, read_coco, read_ids
 from datadistill.errors import UserError
 from datadistill.images import inspect_image, inspect_images
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
 
 MINI = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-mini"
 NAMES = ["nose", "left_eye", "right_eye"]
@@ -238,7 +239,8 @@ def test_size_is_what_detectron2_reads_for_every_orientation(tmp_path: Path) -> 
         assert read_image(path, "BGR").shape[:2] == (found.height, found.width)
         assert (found.width > found.height) == (orientation < 5)
     turned = inspect_image(path, (48, 32))
-    assert turned.problem is not None and "EXIF" in turned.problem
+    assert turned.problem is not None
+    assert "EXIF" in turned.problem
 
 
 def test_inspection_over_processes_keeps_the_order(tmp_path: Path) -> None:
@@ -274,9 +276,9 @@ def test_from_folder(tmp_path: Path) -> None:
 def test_unlabelled_holds_no_truth(folder: Path) -> None:
     split = make(folder).split
     blind = splits.unlabelled(split)
-    assert (
-        blind["annotations"] == [] and blind["images"] == split["images"] and blind["categories"] == split["categories"]
-    )
+    assert blind["annotations"] == []
+    assert blind["images"] == split["images"]
+    assert blind["categories"] == split["categories"]
     assert split["annotations"], "the split it was made from keeps its truth"
 
 

@@ -1,126 +1,56 @@
-"""Tiny random networks and images: enough for every code path, in seconds on one core."""
+"""Networks and images shared by the tests of the label chain."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
-from datadistill.modeling import build_config, import_detectron2
-from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec, Transform
-from PIL import Image
-
-NAMES = ["nose", "left_eye", "right_eye", "left_hip", "right_hip"]
-PERSON = [{"id": 1, "name": "person", "keypoints": NAMES, "skeleton": []}]
-OBJECTS = [{"id": i, "name": f"thing{i}"} for i in (2, 3, 5, 7, 11)]
-PLAIN = Transform(96, 160)
-SIZES = [(96, 128), (128, 96), (96, 128), (100, 150), (80, 200), (96, 128)]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _exact_arithmetic() -> Iterator[None]:
+    """One thread, and one kind of convolution.
+
+    torch convolves a single tiny input by another kernel than a batch of them, and a random network makes much of the
+    last bits: comparisons here are of what is computed, not of how.
+    """
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-
-
-def _spec(task: str) -> ModelSpec:
-    network = NetworkSpec(
-        backbone="R-50",
-        norm="BN",
-        stem_channels=16,
-        res2_channels=16,
-        width_per_group=8,
-        fpn_channels=16,
-        box_head_channels=32,
-        keypoint_head_channels=(16, 16),
-        anchor_sizes=(8, 16, 32, 64, 128),
-        proposals_test=60,
-    )
-    return ModelSpec(
-        task, network, TrainingSpec(1, 1, 0.1), "", None, 1.0, 0, "random", None, 0, test_scale=PLAIN
-    )
-
-
-def _build(task: str, categories: list[dict[str, Any]], seed: int) -> tuple[torch.nn.Module, Any, list[dict[str, Any]]]:
-    import_detectron2()
-    from detectron2.modeling import build_model
-
-    torch.manual_seed(seed)
-    cfg = build_config(_spec(task), categories)
-    model = build_model(cfg)
-    # With the statistics of a fresh network the activations of random weights grow without bound.
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None
-    heads = model.roi_heads
-    with torch.no_grad():
-        pixels = torch.from_numpy(np.stack([picture(np.random.default_rng(i), 96, 128) for i in range(4)]))
-        images = model.preprocess_image([{"image": p} for p in pixels.permute(0, 3, 1, 2)])
-        model.backbone(images.tensor)
-        model.eval()
-        features = model.backbone(images.tensor)
-        # Heads scaled so that scores, boxes and heatmaps differ as those of a trained network do.
-        rpn = model.proposal_generator.rpn_head
-        rpn.anchor_deltas.weight /= 2 * torch.cat([d.flatten() for d in rpn(list(features.values()))[1]]).std()
-        boxes = [p.proposal_boxes for p in model.proposal_generator(images, features, None)[0]]
-        chosen = [features[f] for f in heads.box_in_features]
-        pooled = heads.box_head(heads.box_pooler(chosen, boxes))
-        logits, deltas = heads.box_predictor(pooled)
-        heads.box_predictor.cls_score.weight *= 3 / logits.std()
-        heads.box_predictor.bbox_pred.weight *= 2 / deltas.std()
-        if heads.keypoint_on:
-            maps = heads.keypoint_head.layers(heads.keypoint_pooler(chosen, boxes))
-            heads.keypoint_head.score_lowres.weight *= 3 / maps.std()
-    return model, cfg, categories
+    with torch.backends.mkldnn.flags(enabled=False):
+        yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
-def people() -> tuple[torch.nn.Module, Any, list[dict[str, Any]]]:
+def people() -> tiny.Network:
     """A random keypoint network, its config and categories."""
-    return _build("keypoints", PERSON, 1)
+    return tiny.build("keypoints", tiny.PERSON, 1)
 
 
 @pytest.fixture(scope="session")
-def things() -> tuple[torch.nn.Module, Any, list[dict[str, Any]]]:
+def things() -> tiny.Network:
     """A random object network, its config and categories."""
-    return _build("objects", OBJECTS, 2)
-
-
-def picture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Rectangles and noise: (height, width, 3) uint8."""
-    pixels = rng.integers(0, 60, (height, width, 3))
-    for _ in range(8):
-        top, left = rng.integers(0, height - 8), rng.integers(0, width - 8)
-        bottom, right = top + rng.integers(8, height), left + rng.integers(8, width)
-        pixels[top:bottom, left:right] += rng.integers(0, 60, 3)
-    return np.clip(pixels, 0, 255).astype(np.uint8)
-
-
-def write_split(folder: Path, pictures: list[np.ndarray], categories: list[dict[str, Any]]) -> dict[str, Any]:
-    """A split of PNG images with ids 10, 11, ..."""
-    images = []
-    for i, pixels in enumerate(pictures, 10):
-        path = folder / f"{i}.png"
-        Image.fromarray(pixels).save(path)
-        images.append({"id": i, "file_name": str(path), "height": pixels.shape[0], "width": pixels.shape[1]})
-    return {"info": {}, "images": images, "annotations": [], "categories": categories}
+    return tiny.build("objects", tiny.OBJECTS, 2)
 
 
 @pytest.fixture(scope="session")
 def pictures() -> list[np.ndarray]:
     """Images of several sizes and both orientations."""
     rng = np.random.default_rng(0)
-    return [picture(rng, *size) for size in SIZES]
+    return [tiny.picture(rng, *size) for size in tiny.SIZES]
 
 
 @pytest.fixture(scope="session")
 def split(tmp_path_factory: pytest.TempPathFactory, pictures: list[np.ndarray]) -> dict[str, Any]:
     """The images as an unlabelled split."""
-    return write_split(tmp_path_factory.mktemp("images"), pictures, PERSON)
+    return tiny.write_split(tmp_path_factory.mktemp("images"), pictures, tiny.PERSON)
 
 
 @pytest.fixture(scope="session")
 def mirrored(tmp_path_factory: pytest.TempPathFactory, pictures: list[np.ndarray]) -> dict[str, Any]:
     """The mirrored images, with the same ids."""
-    return write_split(tmp_path_factory.mktemp("mirrored"), [p[:, ::-1] for p in pictures], PERSON)
+    return tiny.write_split(tmp_path_factory.mktemp("mirrored"), [p[:, ::-1] for p in pictures], tiny.PERSON)

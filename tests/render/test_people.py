@@ -48,8 +48,10 @@ def scenes(request) -> list[tuple[np.ndarray, list[dict], Canvas]]:
 
 def test_category_is_coco_person():
     (person,) = CATEGORIES["people"]
-    assert person["id"] == 1 and person["name"] == "person"
-    assert person["keypoints"][:3] == ["nose", "left_eye", "right_eye"] and len(person["keypoints"]) == 17
+    assert person["id"] == 1
+    assert person["name"] == "person"
+    assert person["keypoints"][:3] == ["nose", "left_eye", "right_eye"]
+    assert len(person["keypoints"]) == 17
     skeleton = {frozenset(pair) for pair in person["skeleton"]}
     assert len(skeleton) == len(person["skeleton"]) == 19
     names = [{person["keypoints"][k - 1] for k in pair} for pair in person["skeleton"]]
@@ -70,8 +72,10 @@ def test_profile_shows_the_near_side(yaw, near, far):
     """Who faces the right of the picture shows the right ear and hides the left one."""
     _, points = draw(figure(yaw=yaw, pose=UPRIGHT))
     assert np.sign(points["nose"][0] - points[f"{near}_ear"][0]) == np.sign(yaw)
-    assert points[f"{near}_ear"][2] and not points[f"{far}_ear"][2]
-    assert points[f"{near}_shoulder"][2] and not points[f"{far}_shoulder"][2]
+    assert points[f"{near}_ear"][2]
+    assert not points[f"{far}_ear"][2]
+    assert points[f"{near}_shoulder"][2]
+    assert not points[f"{far}_shoulder"][2]
 
 
 def test_face_is_seen_from_the_front_only():
@@ -127,7 +131,8 @@ def test_cover_makes_occluded_and_shrinks_area():
     canvas.owner = OCCLUDER
     canvas.rect(0, line, SIZE, SIZE, (90, 90, 90))
     after = annotate(canvas, fig, points, whole)
-    assert after["area"] < before["area"] and after["bbox"] == before["bbox"]
+    assert after["area"] < before["area"]
+    assert after["bbox"] == before["bbox"]
     was, now = visibility(before), visibility(after)
     below = {name for name in P.KEYPOINTS if points[name][1] > line + 1}
     assert below >= {"left_knee", "right_knee", "left_ankle", "right_ankle"}
@@ -175,13 +180,21 @@ def test_boxes_hold_their_keypoints(scenes):
         height, width = image.shape[:2]
         for a in annotations:
             x, y, w, h = a["bbox"]
-            assert x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= width and y + h <= height
-            assert 16 <= a["area"] <= w * h and a["iscrowd"] == 0 and a["category_id"] == 1
+            assert x >= 0
+            assert y >= 0
+            assert w > 0
+            assert h > 0
+            assert x + w <= width
+            assert y + h <= height
+            assert 16 <= a["area"] <= w * h
+            assert a["iscrowd"] == 0
+            assert a["category_id"] == 1
             keypoints = np.array(a["keypoints"], float).reshape(17, 3)
             assert a["num_keypoints"] == (keypoints[:, 2] > 0).sum()
             assert (keypoints[keypoints[:, 2] == 0] == 0).all()
             labelled = keypoints[keypoints[:, 2] > 0, :2]
-            assert (labelled >= 0).all() and (labelled <= (width - 1, height - 1)).all()
+            assert (labelled >= 0).all()
+            assert (labelled <= (width - 1, height - 1)).all()
             inside = (labelled + 0.5 >= np.array([x, y]) - 1.5) & (labelled + 0.5 <= np.array([x + w, y + h]) + 1.5)
             assert inside.all()
 
@@ -205,7 +218,8 @@ def test_population(scenes):
     cut = np.mean([0 < a["num_keypoints"] < 17 for a in people])
     assert 0.05 < cut < 0.5
     values = np.concatenate([a["keypoints"][2::3] for a in people if a["num_keypoints"]])
-    assert (values == 2).mean() > 0.5 and (values == 1).mean() > 0.1
+    assert (values == 2).mean() > 0.5
+    assert (values == 1).mean() > 0.1
     assert {f.facing for f in figures} == {"front", "back", "left", "right"}
     assert len({f.pose_name for f in figures}) >= 8
     tall = np.mean([a["bbox"][3] / image.shape[0] > 0.4 for image, annotations, _ in scenes for a in annotations])

@@ -29,8 +29,11 @@ def test_a_scene_is_a_pure_function(kind, domain):
     for index in (0, 7):
         image, annotations = render_scene(spec(kind, domain), index)
         again, same = render_scene(spec(kind, domain), index)
-        assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-        assert np.array_equal(image, again) and annotations == same
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        assert image.shape[2] == 3
+        assert np.array_equal(image, again)
+        assert annotations == same
 
 
 def test_seeds_indices_and_kinds_give_other_scenes():
@@ -42,7 +45,9 @@ def test_seeds_indices_and_kinds_give_other_scenes():
 def test_sizes_vary_and_keep_the_long_side():
     shapes = {render_scene(spec(), i)[0].shape[:2] for i in range(40)}
     assert all(max(shape) == 192 for shape in shapes)
-    assert any(h > w for h, w in shapes) and any(h < w for h, w in shapes) and any(h == w for h, w in shapes)
+    assert any(h > w for h, w in shapes)
+    assert any(h < w for h, w in shapes)
+    assert any(h == w for h, w in shapes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,12 +68,14 @@ def test_domains_differ_measurably(kind):
 def test_files_do_not_depend_on_workers(tmp_path, kind):
     one = render_images(spec(kind), 12, tmp_path / "one", 501, workers=1)
     two = render_images(spec(kind), 12, tmp_path / "two", 501, workers=2)
-    assert one == two and contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert one == two
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert set(one) == {"info", "licenses", "images", "annotations", "categories"}
     assert one["categories"] == CATEGORIES[kind]
     assert [im["id"] for im in one["images"]] == list(range(501, 513))
     ids = [a["id"] for a in one["annotations"]]
-    assert ids and len(set(ids)) == len(ids)
+    assert ids
+    assert len(set(ids)) == len(ids)
     assert {a["image_id"] for a in one["annotations"]} <= set(range(501, 513))
     for im in one["images"]:
         assert im["file_name"] == f"{im['id']:012d}.jpg"
@@ -101,7 +108,8 @@ def test_clips_move_and_do_not_depend_on_workers(tmp_path):
     for path in sorted((tmp_path / "1").iterdir()):
         with av.open(str(path)) as container:
             frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
-        assert len(frames) == 6 and max(frames[0].shape) == 192
+        assert len(frames) == 6
+        assert max(frames[0].shape) == 192
         moved.append(np.percentile(np.abs(frames[0] - frames[3]).max(axis=2), 99.5))
     assert max(moved) > 60
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 
 import pytest
+from coco_samples import box, coco, image, person
+
 from datadistill.errors import UserError
 from datadistill.evaluation import COCO_SIGMAS, METRICS, score
-from coco_samples import box, coco, image, person
 
 CAT, DOG = {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}
 
@@ -155,6 +156,7 @@ def test_keypoint_counts_other_than_cocos_are_refused():
 def test_a_detection_round_trip_through_the_task():
     """Truth as Detections (continuous coordinates) through the task's results: no half-pixel shift on the way."""
     import numpy as np
+
     from datadistill.detections import Detections
     from datadistill.tasks import get_task
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from datadistill.errors import UserError
 from datadistill.published import Published, load_published
 

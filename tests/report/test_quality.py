@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from coco_samples import NAMES, PERSON, box, coco, image, person
+
 from datadistill.errors import UserError
 from datadistill.evaluation import COCO_SIGMAS
 from datadistill.quality import compare_quality, keypoint_similarity, label_quality, match_labels, mistakes

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from datadistill.errors import UserError
 from datadistill.published import load_published
 from datadistill.tables import (

@@ -1,7 +1,8 @@
 """Boxes of several transforms merged by non-maximum suppression and box voting (section 6.1).
 
 As Detectron 1 does with test-time augmentation (`BBOX_AUG` with `UNION`, `BBOX_VOTE` with `ID`): suppress within each
-category, then replace each box that is left by the score-weighted mean of all boxes of its category that overlap it enough.
+category, then replace each box that is left by the score-weighted mean of all boxes of its category that overlap it
+enough.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ def merge(
     """Merge the boxes of one image.
 
     - `boxes` (N, 4), `scores` (N,), `categories` (N,): the union over all transforms, scores above the floor already.
-    - `weights` (N,): how many equal boxes each stands for (transforms that resolve to the same view); they vote that often.
+    - `weights` (N,): how many equal boxes each stands for (transforms that resolve to the same view); they vote that
+      often.
     - `suppression`: within a category, a box with an IoU above this with a better one is dropped. Of equal scores the
       first box is the better one.
-    - `voting`: boxes with at least this IoU with a kept one vote on its coordinates, itself included. `None`: no voting.
+    - `voting`: boxes with at least this IoU with a kept one vote on its coordinates, itself included. `None`: no
+      voting.
     - `most`: this many of the best boxes are kept, over all categories; negative: all.
 
     Returns boxes, scores and categories of those kept, by falling score; scores are unchanged. Computed in double
@@ -34,7 +37,9 @@ def merge(
     """
     boxes, scores = boxes.double(), scores.double()
     groups = _groups(categories)
-    keep = torch.cat([group[nms(boxes[group], scores[group], suppression)] for group in groups] or [categories.new_empty(0)])
+    keep = torch.cat(
+        [group[nms(boxes[group], scores[group], suppression)] for group in groups] or [categories.new_empty(0)]
+    )
     # Sorted by index first, so that the stable sort by score breaks ties by index.
     keep = keep.sort().values
     keep = keep[scores[keep].sort(descending=True, stable=True).indices]
@@ -44,7 +49,9 @@ def merge(
     if voting is not None:
         for group in _groups(categories[keep]):
             candidates = torch.nonzero(categories == categories[keep[group[0]]]).squeeze(1)
-            merged[group] = vote(boxes[keep[group]], boxes[candidates], scores[candidates] * weights[candidates], voting)
+            merged[group] = vote(
+                boxes[keep[group]], boxes[candidates], scores[candidates] * weights[candidates], voting
+            )
     return merged, scores[keep], categories[keep]
 
 

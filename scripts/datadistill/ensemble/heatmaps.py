@@ -1,9 +1,9 @@
 """Keypoint heatmaps of the same RoIs under several transforms: averaged, then decoded (section 4).
 
-Averaging is done in the RoI's own frame, at the heatmap's resolution (56 x 56). The probabilities of the spatial softmax
-are averaged, as a running log-sum-exp of log-softmax. What is up-sampled and searched is the *log* of their mean: that is
-what detectron2 up-samples for a single transform (up to a constant that moves nothing), whereas up-sampling the
-probabilities themselves moves the arg max by many pixels.
+Averaging is done in the RoI's own frame, at the heatmap's resolution (56 x 56). The probabilities of the spatial
+softmax are averaged, as a running log-sum-exp of log-softmax. What is up-sampled and searched is the *log* of their
+mean: that is what detectron2 up-samples for a single transform (up to a constant that moves nothing), whereas
+up-sampling the probabilities themselves moves the arg max by many pixels.
 """
 
 from __future__ import annotations
@@ -61,17 +61,19 @@ class HeatmapAverage:
 
 
 def unflip(maps: torch.Tensor, permutation: Sequence[int]) -> torch.Tensor:
-    """Heatmaps (R, K, S, S) of a mirrored image and its mirrored RoIs, as maps of the image: mirrored, left and right swapped."""
+    """Heatmaps (R, K, S, S) of a mirrored image and RoIs as those of the image: mirrored, left and right swapped."""
     return maps[:, torch.as_tensor(permutation, device=maps.device)].flip(3)
 
 
 def transform_weights(
     areas: torch.Tensor, transforms: Sequence[Transform], plain_short_side: int, size_dependent: bool
 ) -> torch.Tensor:
-    """How often a view that stands for `transforms` counts for each RoI of `areas` (R,), in pixels of the original image.
+    """How often a view that stands for `transforms` counts for each RoI of `areas` (R,), in pixels of the original
+    image.
 
-    Normally the number of transforms. With `size_dependent` (Detectron 1's option; the paper has none) a small box drops
-    down-scaled transforms and a large one drops up-scaled ones, judged by their short side against the plain pass's.
+    Normally the number of transforms. With `size_dependent` (Detectron 1's option; the paper has none) a small box
+    drops down-scaled transforms and a large one drops up-scaled ones, judged by their short side against the plain
+    pass's.
     """
     weights = torch.zeros_like(areas)
     for transform in transforms:
@@ -88,10 +90,10 @@ def decode(maps: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     - `maps` (R, K, S, S): logits or log-probabilities. `boxes` (R, 4) in the frame in which they are decoded.
     - Returns (R, K, 3): x, y (continuous, in that frame) and score.
 
-    The map is up-sampled bicubically to the box's size, rounded up; the keypoint is the centre of the highest pixel; the
-    score is its share of the softmax over the map before up-sampling. Exact short cuts: the softmax is
-    computed at the map's resolution only (detectron2 exponentiates every up-sampled pixel, and needs one), RoIs of equal
-    size are up-sampled together, and sizes reach the host once instead of twice a RoI.
+    The map is up-sampled bicubically to the box's size, rounded up; the keypoint is the centre of the highest pixel;
+    the score is its share of the softmax over the map before up-sampling. Exact short cuts: the softmax is computed
+    at the map's resolution only (detectron2 exponentiates every up-sampled pixel, and needs one), RoIs of equal size
+    are up-sampled together, and sizes reach the host once instead of twice a RoI.
     """
     widths, heights = ((boxes[:, 2:] - boxes[:, :2]).clamp(min=1)).unbind(1)
     rows, columns = heights.ceil(), widths.ceil()

@@ -192,8 +192,8 @@ def _sofa(canvas: Canvas, rng: Rng, horizon: float) -> None:
     for s in (x, x + sw - 6):
         canvas.capsule(np.array([s + 3, base - sh * 0.6]), np.array([s + 3, base - 4]), 4, 4, shade(cloth, 0.9))
     if rng.uniform() < 0.6:
-        cushion = random_color(rng)
-        canvas.poly(np.array([(-6, -5), (5, -7), (7, 4), (-5, 6)]) + (x + sw * 0.3, base - sh * 0.55), cushion)
+        cushion, corner = random_color(rng), np.array([x + sw * 0.3, base - sh * 0.55])
+        canvas.poly(np.array([(-6, -5), (5, -7), (7, 4), (-5, 6)]) + corner, cushion)
 
 
 def _branches(canvas: Canvas, rng: Rng, horizon: float) -> None:
@@ -238,8 +238,9 @@ def _radiator(canvas: Canvas, rng: Rng, horizon: float) -> None:
     color = (226, 224, 218) if rng.uniform() < 0.6 else (206, 160, 130)
     for i in range(n):
         a = np.array([x + 5 * i, horizon - 26])
-        canvas.capsule(a, a + (0, 22), 2.2, 2.2, shade(color, 0.75))
-        canvas.capsule(a, a + (0, 22), 1.5, 1.5, color)
+        b = np.array([x + 5 * i, horizon - 4])
+        canvas.capsule(a, b, 2.2, 2.2, shade(color, 0.75))
+        canvas.capsule(a, b, 1.5, 1.5, color)
 
 
 def _ladder(canvas: Canvas, rng: Rng, horizon: float) -> None:
@@ -520,7 +521,8 @@ def _balls(canvas: Canvas, rng: Rng, horizon: float) -> None:
         )
         canvas.ellipse(p, r, r, shade(color, 0.6))
         canvas.ellipse(p - 0.1 * r, r * 0.86, r * 0.86, color)
-        canvas.capsule(p - (r * 0.7, 0), p + (r * 0.7, 0), r * 0.1, r * 0.1, shade(color, 0.5))
+        reach = np.array([0.7 * r, 0])
+        canvas.capsule(p - reach, p + reach, r * 0.1, r * 0.1, shade(color, 0.5))
 
 
 def _bars(canvas: Canvas, rng: Rng, horizon: float) -> None:
@@ -528,7 +530,7 @@ def _bars(canvas: Canvas, rng: Rng, horizon: float) -> None:
     base = np.array([canvas.width * rng.uniform(0.1, 0.9), horizon + canvas.height * rng.uniform(0.02, 0.15)])
     for _ in range(rng.integers(2, 5)):
         color = mix((246, 212, 182), (92, 58, 38), rng.uniform())
-        tip = base + (rng.uniform(-18, 18), -rng.uniform(18, 46))
+        tip = base + np.array([rng.uniform(-18, 18), -rng.uniform(18, 46)])
         canvas.capsule(base + rng.uniform(-7, 7, 2) * (1, 0.2), tip, 2.6, 1.6, shade(color, 0.55))
         canvas.capsule(base, tip, 2.0, 1.1, color)
 
@@ -547,7 +549,7 @@ _LABELLED: tuple[_Item, ...] = (_floor_lamp, _branches, _balls)
 # ---------------------------------------------------------------------------------------------------- things in front
 
 
-OCCLUDERS = ("post", "table", "panel", "box", "bush")
+OCCLUDERS = ("post", "table", "panel", "box", "bush")  # the last one grows outdoors only
 
 
 def draw_occluder(

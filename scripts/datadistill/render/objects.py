@@ -2,8 +2,8 @@
 
 Each category is drawn in its own unit frame (x right, y down, about [-1, 1] x [-1, 1]) by a painter that takes a `Pen`.
 Some categories are easy (clock, umbrella), some come in pairs that are easily confused (ball and balloon, box and book,
-cup and bottle, kite and sign), and the distractors share a shape with one or two categories each: plates (ball, clock),
-boards (box, book), vases (bottle, cup, lamp), tents (kite, umbrella), leaves (fish, plant).
+cup and bottle), and the distractors share a shape with one or two categories each: plates (ball, clock), boards (box,
+book), vases (bottle, lamp), tents (box, lamp), leaves (fish, plant), kites (sign, balloon).
 """
 
 from __future__ import annotations

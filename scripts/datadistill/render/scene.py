@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from datadistill.render import objects, people
-from datadistill.render.backgrounds import draw_background, draw_occluder, draw_seat, finish
+from datadistill.render.backgrounds import OCCLUDERS, draw_background, draw_occluder, draw_seat, finish
 from datadistill.render.canvas import OCCLUDER, Canvas, hsv
 from datadistill.render.people import KEYPOINTS, Figure
 
@@ -107,8 +107,8 @@ def sample_figures(rng: np.random.Generator, domain: str, width: int, height: in
     tilt = rng.uniform(0, 16)
     figures: list[Figure] = []
     for _ in range(count):
-        kind = rng.choice(("large", "middle", "tiny"), p=(0.52, 0.4, 0.08))
-        low, high = {"large": (0.45, 0.92), "middle": (0.22, 0.45), "tiny": (0.09, TOO_SMALL)}[str(kind)]
+        kind = rng.choice(("large", "middle", "tiny"), p=(0.72, 0.21, 0.07))
+        low, high = {"large": (0.55, 0.95), "middle": (0.3, 0.55), "tiny": (0.09, TOO_SMALL)}[str(kind)]
         size = height * rng.uniform(low, high)
         if kind == "large" and rng.uniform() < 0.13:
             size *= rng.uniform(1.3, 1.7)  # cut by the image's border
@@ -144,9 +144,9 @@ def _people_scene(canvas: Canvas, rng: np.random.Generator, domain: str) -> list
         if rng.uniform() < 0.22 and figure.size > 0.2 * canvas.height:
             x = figure.x + figure.size * rng.uniform(-0.22, 0.22)
             canvas.owner = OCCLUDER
-            draw_occluder(
-                canvas, rng, domain, x, min(figure.ground + 0.04 * figure.size, canvas.height + 4), figure.size
-            )
+            ground = min(figure.ground + 0.04 * figure.size, canvas.height + 4)
+            size, kinds = min(figure.size, 1.2 * canvas.height), OCCLUDERS if domain == "away" else OCCLUDERS[:-1]
+            draw_occluder(canvas, rng, domain, x, ground, size, kinds)
             canvas.owner = None
     annotations = []
     for owner, figure, box, full, points in drawn:

@@ -68,7 +68,9 @@ class Task(ABC):
         from datadistill.thresholds import choose
 
         if self.refines != (refined is not None):
-            raise UserError(f"task {self.name}: thresholds need {'refined' if self.refines else 'no refined'} detections")
+            raise UserError(
+                f"task {self.name}: thresholds need {'refined' if self.refines else 'no refined'} detections"
+            )
         return choose(spec, labelled, predictions, refined)
 
     def annotations(self, detections: Detections, thresholds: Thresholds, *, source: str) -> list[dict[str, Any]]:

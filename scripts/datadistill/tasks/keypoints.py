@@ -52,8 +52,8 @@ class Keypoints(Task):
     def result_fields(self, detections: Detections) -> dict[str, list[Any]]:
         """`keypoints`: x, y (pixel indices) and score for each. No `bbox`.
 
-        With a `bbox` pycocotools would take areas from boxes, and AP of medium and large people would move; without one it
-        takes them from the keypoints, as in Detectron 1's results.
+        With a `bbox` pycocotools would take areas from boxes, and AP of medium and large people would move; without
+        one it takes them from the keypoints, as in Detectron 1's results.
         """
         import numpy as np
 

@@ -1,0 +1,32 @@
+"""Where a file of weights lies. Light, so that rules can ask while Snakemake parses."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from datadistill.errors import UserError
+
+PACKAGE = "package:"
+
+
+def find_weights(path: str | Path) -> Path:
+    """The file of a path, or of "package:NAME/FILE", where NAME is an installed Python package (which isn't imported).
+
+    Raises `UserError` when there is no such file or package.
+    """
+    text = str(path)
+    if not text.startswith(PACKAGE):
+        if not Path(text).is_file():
+            raise UserError(f"{text}: no such file of weights; check `weights` in the config, or fetch it first")
+        return Path(text)
+    package, _, inside = text.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or spec.origin is None:
+        raise UserError(
+            f"{text}: the Python package {package!r} isn't installed; add it to envs/requirements.in, or give a file"
+        )
+    file = Path(spec.origin).parent / inside
+    if not file.is_file():
+        raise UserError(f"{text}: the package {package!r} has no file {inside!r}")
+    return file

@@ -1,0 +1,58 @@
+"""Write config/README.md from config/schema.yaml; with --check, only say whether it is up to date."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from datadistill.config import SCHEMA_PATH, load_schema
+from datadistill.config_page import render_page
+from datadistill.errors import UserError, run_script
+from datadistill.files import atomic_write
+
+PAGE = SCHEMA_PATH.with_name("README.md")
+
+HEAD = """
+<!-- Made by scripts/document_config.py from config/schema.yaml: edit those, then run it again. -->
+
+# Config
+
+One YAML file describes one run: its data, its models and its tables. Give it with `--configfile`; without one,
+[demo.yaml](demo.yaml) runs.
+
+```
+snakemake --cores all --configfile config/paper.yaml
+```
+
+Read a config from its end: a **table** is a list of rows; a row names a **model**; a model names its **splits**, its
+schedule and the **label set** it learns from; a label set names its **teacher** (a model, too), its transforms and its
+thresholds. Snakemake builds what the tables and figures need, each model once however many rows show it.
+
+- Everything is checked before the first job: an unknown key is an error that names the nearest one.
+- Keys under `defaults` hold for all models of a task; a model's own keys come before them. Keys under `labelling` hold
+  for all label sets, in the same way.
+- What affects a result is in the digest that ends its folder's name, so an edit makes a new folder and retrains just
+  what depends on it. Comments, titles, captions and everything under `compute` affect nothing.
+- Several `--configfile` options are merged: mappings key by key, lists replaced. Give one file a run, or only small
+  additions beside it.
+- `1e-4` is text to YAML; write `0.0001` or `1.0e-4`.
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is out of date")
+    parser.add_argument("--output", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    page = render_page(HEAD, load_schema())
+    if arguments.check:
+        if not arguments.output.exists() or arguments.output.read_text(encoding="utf-8") != page:
+            raise UserError(f"{arguments.output} is out of date; run scripts/document_config.py")
+        return 0
+    with atomic_write(arguments.output) as stream:
+        stream.write(page)
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,40 @@
+"""Measure generated labels against the hidden truth of the split they were made for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from datadistill.errors import run_script
+from datadistill.files import atomic_write, read_json, write_json
+from datadistill.quality import compare_quality
+from datadistill.report_pages import quality_page
+from datadistill.tasks import get_task
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True, help="keypoints or objects")
+    parser.add_argument("--labels", required=True, type=Path, help="annotations.json of a label set")
+    parser.add_argument("--name", default="labels", help="what to call it in the page")
+    parser.add_argument("--alternative", type=Path, help="another label set of the same split, to show beside it")
+    parser.add_argument("--alternative-name", default="alternative")
+    parser.add_argument("--truth", required=True, type=Path, help="the split with its hidden annotations")
+    parser.add_argument("--title", default="generated labels")
+    parser.add_argument("--note", default="", help="what data this is from")
+    parser.add_argument("--output", required=True, type=Path, help="JSON")
+    parser.add_argument("--pages", type=Path, help="Markdown")
+    arguments = parser.parse_args()
+
+    sets = {arguments.name: read_json(arguments.labels)}
+    if arguments.alternative:
+        sets[arguments.alternative_name] = read_json(arguments.alternative)
+    reports = compare_quality(sets, read_json(arguments.truth), get_task(arguments.task).iou_type)
+    write_json(arguments.output, reports, indent=1)
+    if arguments.pages:
+        with atomic_write(arguments.pages) as stream:
+            stream.write(quality_page(reports, title=arguments.title, note=arguments.note))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,37 @@
+"""Print the tables of a run, and name its figures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from datadistill.config import load_config
+from datadistill.errors import run_script
+from datadistill.experiments import build_experiments
+from datadistill.published import load_published
+from datadistill.report_plan import FIGURE_SUFFIXES, table_definition
+from datadistill.tables import load_table, show_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, type=Path)
+    arguments = parser.parse_args()
+    config = load_config(arguments.config)
+    experiments = build_experiments(config)
+    published = load_published(Path(__file__).resolve().parents[1] / "config" / "published.yaml")
+    for table in config["tables"]:
+        show_table(load_table(table_definition(experiments, table["name"]), published))
+    made = [
+        path
+        for figure in config["figures"]
+        for path in [experiments.paths.figure(figure["name"], FIGURE_SUFFIXES[0])]
+        if Path(path).exists()
+    ]
+    print(f"Tables: {experiments.paths.base}/tables/")
+    if made:
+        print("Pictures: " + "\n          ".join(made))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,27 @@
+"""What all tests share: the repository's place, and its smallest config."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+# Two test processes on two cores: more threads each would only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture
+def smallest() -> dict[str, Any]:
+    """A fresh copy of config/smallest.yaml, as a user wrote it: no defaults filled in."""
+    return yaml.safe_load((REPOSITORY / "config" / "smallest.yaml").read_text(encoding="utf-8"))

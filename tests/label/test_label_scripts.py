@@ -1,0 +1,172 @@
+"""The label chain as its rules call it, one script after the other, for both tasks."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from datadistill.detections import Detections, read_lineage
+from datadistill.errors import UserError
+from datadistill.files import canonical_json, read_json, write_json
+from datadistill.specs import GateSpec, LabelSetSpec, PredictionsSpec, RefinementSpec, Spec, Transform
+
+SEVERAL = tuple(Transform(s, 200, flip) for s in (64, 96) for flip in (False, True))
+
+
+class Chain:
+    """A folder with a model and splits, and the scripts run in it."""
+
+    def __init__(self, folder: Path, network: tiny.Network, split: dict[str, Any], patch: pytest.MonkeyPatch) -> None:
+        self.patch = patch
+        patch.chdir(folder)
+        model, cfg, categories = network
+        torch.save(
+            {"model": model.state_dict(), "spec": {}, "config": cfg.dump(), "categories": categories}, "model.pth"
+        )
+        write_json("pool.json", {**split, "categories": categories})
+        labelled = [
+            {
+                "id": i,
+                "image_id": image["id"],
+                "category_id": categories[i % len(categories)]["id"],
+                "bbox": [5, 5, 40, 40],
+                "area": 1600,
+                "iscrowd": 0,
+                "keypoints": [10, 10, 2] * 3 + [0, 0, 0] * 2,
+            }
+            for i, image in enumerate(split["images"] * 2, 1)
+        ]
+        write_json("labelled.json", {**split, "categories": categories, "annotations": labelled})
+
+    def run(self, script: str, spec: Spec, *arguments: str) -> None:
+        """Call a script's main with the spec and arguments, as its rule does."""
+        self.patch.setattr(sys, "argv", [script, "--spec", canonical_json(spec.canonical()), *arguments])
+        importlib.import_module(script).main()
+
+    def predict(self, spec: PredictionsSpec, shards: int, folder: str) -> list[str]:
+        paths = [f"{folder}/{i}-of-{shards}.npz" for i in range(shards)]
+        for i, path in enumerate(paths):
+            shard = ("--shard", str(i), "--shards", str(shards))
+            self.run("predict", spec, "--model", "model.pth", "--split", "pool.json", *shard, "--output", path)
+        return paths
+
+
+def predictions_spec(**changes: Any) -> PredictionsSpec:
+    values = {"transforms": (tiny.PLAIN,), "max_detections": 20, "voting": None, "keypoints": False, **changes}
+    return PredictionsSpec("teacher", "pool", score_floor=0.05, nms=0.5, **values)
+
+
+def label_spec(predictions: Spec, refinement: Spec | None, **changes: Any) -> LabelSetSpec:
+    values = {
+        "count_instances": "with_keypoints",
+        "instance_ratio": 1.0,
+        "keypoint_ratio": 1.0,
+        "instance_threshold": None,
+        "keypoint_threshold": None,
+        "per_category": False,
+        **changes,
+    }
+    return LabelSetSpec(predictions.digest, refinement and refinement.digest, "labelled", **values)
+
+
+POOL = ("--split", "pool.json", "--labelled", "labelled.json")
+
+
+def test_the_chain_of_keypoints(
+    people: tiny.Network, split: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Chain(tmp_path, people, split, monkeypatch)
+    plain = predictions_spec()
+    predictions = chain.predict(plain, 2, "predictions")
+    gate = GateSpec(plain.digest, "labelled", "with_keypoints", 1.5)
+    chain.run("gate", gate, *POOL, "--predictions", *predictions, "--output", "gate.json")
+    assert (read_json("gate.json")["kept"], read_json("gate.json")["target"]) == (18, 2)
+
+    refinement = RefinementSpec(plain.digest, gate.digest, SEVERAL, "probabilities", False)
+    refined = ["refined/0-of-2.npz", "refined/1-of-2.npz"]
+    for i in range(2):
+        chain.run(
+            "refine", refinement, "--model", "model.pth", "--split", "pool.json", "--predictions", predictions[i],
+            "--gate", "gate.json", "--shard", str(i), "--shards", "2", "--output", refined[i],
+        )  # fmt: skip
+    assert [spec["stage"] for spec in read_lineage(refined[0])] == ["predictions", "refinement"]
+    assert sum(len(Detections.load(path)) for path in refined) == 18
+
+    labels = label_spec(plain, refinement)
+    both = ("--predictions", *predictions, "--refinement", *refined)
+    chain.run("choose_thresholds", labels, "--task", "keypoints", *POOL, *both, "--output", "thresholds.json")
+    output = ("--output", "annotations.json", "--provenance", "provenance.json")
+    task = ("--task", "keypoints", "--thresholds", "thresholds.json")
+    chain.run("annotate", labels, *task, *POOL, "--refinement", *refined, *output)
+    annotations = read_json("annotations.json")["annotations"]
+    assert len(annotations) == 12
+    assert sum(a["num_keypoints"] for a in annotations) == 36
+    assert read_json("provenance.json")["teacher"] == "teacher"
+
+    # A higher threshold for boxes, or any for keypoints, needs the same files and nothing else.
+    stricter = label_spec(plain, refinement, instance_ratio=0.5, keypoint_threshold=0.0)
+    chain.run("choose_thresholds", stricter, "--task", "keypoints", *POOL, *both, "--output", "thresholds.json")
+    chain.run("annotate", stricter, *task, *POOL, "--refinement", *refined, *output)
+    fewer = read_json("annotations.json")["annotations"]
+    assert [a["num_keypoints"] for a in fewer] == [5] * 6
+    assert {tuple(a["bbox"]) for a in fewer} < {tuple(a["bbox"]) for a in annotations}
+
+    # A wider gate runs only the boxes that are new.
+    wider = GateSpec(plain.digest, "labelled", "with_keypoints", 3.0)
+    chain.run("gate", wider, *POOL, "--predictions", *predictions, "--output", "wider.json")
+    again = RefinementSpec(plain.digest, wider.digest, SEVERAL, "probabilities", False)
+    common = ("--model", "model.pth", "--split", "pool.json", "--predictions", *predictions, "--gate", "wider.json")
+    chain.run("refine", again, *common, "--output", "fresh.npz")
+    chain.run("refine", again, *common, "--reuse", *refined, "--output", "reused.npz")
+    fresh, reused = Detections.load("fresh.npz"), Detections.load("reused.npz")
+    assert len(fresh) == 36
+    np.testing.assert_allclose(reused.keypoints, fresh.keypoints, atol=1e-4)
+
+    # What belongs to another gate, model or split is refused.
+    with pytest.raises(UserError, match=r"gate\.json: made with other settings"):
+        chain.run("refine", again, *common[:-1], "gate.json", "--output", "x.npz")
+    with pytest.raises(UserError, match=r"1-of-2\.npz|0-of-2\.npz"):
+        chain.run("refine", RefinementSpec("0" * 8, None, SEVERAL, "logits", False), *common[:-2], "--output", "x.npz")
+    with pytest.raises(UserError, match=r"3 image\(s\) missing"):
+        chain.run("gate", gate, *POOL, "--predictions", predictions[0], "--output", "x.json")
+    with pytest.raises(UserError, match="give --refinement"):
+        chain.run("annotate", labels, *task, *POOL, "--predictions", *predictions, *output)
+    assert not Path("x.npz").exists()
+
+
+def test_the_chain_of_objects(
+    things: tiny.Network, split: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Chain(tmp_path, things, split, monkeypatch)
+    merged = predictions_spec(transforms=SEVERAL, voting=0.8)
+    predictions = chain.predict(merged, 2, "predictions")
+    labels = label_spec(merged, None, count_instances="all", per_category=True)
+    common = ("--task", "objects", *POOL, "--predictions", *predictions)
+    chain.run("choose_thresholds", labels, *common, "--output", "thresholds.json")
+    output = ("--output", "annotations.json", "--provenance", "provenance.json")
+    chain.run("annotate", labels, *common, "--thresholds", "thresholds.json", *output)
+    chosen = read_json("thresholds.json")
+    annotations = read_json("annotations.json")["annotations"]
+    kept = {category: sum(str(a["category_id"]) == category for a in annotations) for category in chosen["categories"]}
+    assert kept == {category: threshold["kept"] for category, threshold in chosen["categories"].items()}
+    assert all(t["kept"] <= t["target"] * len(split["images"]) for t in chosen["categories"].values())
+    assert sum(kept.values()) > 3
+    assert read_json("provenance.json")["lineage"] == [json.loads(canonical_json(merged.canonical()))]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_a_gpu_that_is_not_there_is_an_error(
+    people: tiny.Network, split: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Chain(tmp_path, people, split, monkeypatch)
+    files = ("--model", "model.pth", "--split", "pool.json", "--output", "x.npz")
+    with pytest.raises(UserError, match="no GPU"):
+        chain.run("predict", predictions_spec(), *files, "--device", "cuda")
