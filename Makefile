@@ -35,6 +35,14 @@ $(READY): $(LOCKS)
 	touch $@
 	echo "$(VENV) is ready."
 
+demo: $(READY)  ## run the whole chain on the embedded, rendered data set, and print its tables
+	@snakemake --cores $(CORES) --configfile config/demo.yaml
+	python scripts/show_results.py --config config/demo.yaml
+
+run: $(READY)  ## run a config of your choice: make run CONFIG=config/coco-mini.yaml
+	@snakemake --cores $(CORES) --configfile $(CONFIG)
+	python scripts/show_results.py --config $(CONFIG)
+
 clean-env:  ## remove .venv
 	rm -rf $(VENV)
 

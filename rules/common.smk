@@ -50,5 +50,6 @@ wildcard_constraints:
     evaluation=r"[^/]+/[^/]+/[^/]+",
     table=r"[^/]+",
     figure=r"[^/]+",
+    download=r"[^/]+",
     shard=r"\d+",
     shards=r"\d+",

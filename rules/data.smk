@@ -1,4 +1,28 @@
-"""Datasets -> splits. Needs: what the config's splits name on disk. Makes: results/{run}/splits/{split}.json, checked image by image."""
+"""Datasets -> splits. Needs: what the config's splits name on disk. Makes: results/{run}/splits/{split}.json, checked image by image.
+
+What it needs is checked by the scripts and is no input, so that a dry run does without. Data come first (`priority`): what is
+missing or damaged is found before anything trains.
+"""
+
+
+rule fetch:
+    output:
+        PATHS.fetched(),
+    log:
+        f"{PATHS.root}/downloads/{{download}}.log",
+    conda:
+        "../envs/data.yaml"
+    priority: 10
+    resources:
+        mem_mb=COMPUTE["data"]["mem_mb"],
+        runtime=COMPUTE["data"]["runtime"],
+        # One at a time: each checks the free disk space for itself alone.
+        downloads=1,
+    params:
+        root=shlex.quote(CONFIG["data_root"]),
+    shell:
+        'python "$SCRIPTS/fetch.py" --downloads "$SCRIPTS/../config/downloads.yaml" --names {wildcards.download}'
+        " --root {params.root} --output {output} > {log} 2>&1"
 
 
 rule render:
@@ -20,6 +44,49 @@ rule render:
         " --workers {threads} > {log} 2>&1"
 
 
+rule render_clips:
+    output:
+        directory(PATHS.clips()),
+    log:
+        PATHS.log("render_clips", "{split}"),
+    conda:
+        "../envs/data.yaml"
+    threads: COMPUTE["data"]["threads"]
+    resources:
+        mem_mb=COMPUTE["data"]["mem_mb"],
+        runtime=COMPUTE["data"]["runtime"],
+    params:
+        clips=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].scene)),
+    shell:
+        'python "$SCRIPTS/render_clips.py" --clips {params.clips} --output {output} --workers {threads} > {log} 2>&1'
+
+
+rule sample_frames:
+    input:
+        unpack(INPUTS.split_sources),
+    output:
+        split=PATHS.split(),
+        ledger=PATHS.split_ledger(),
+    log:
+        PATHS.log("sample_frames", "{split}"),
+    wildcard_constraints:
+        split=INPUTS.split_pattern(videos=True),
+    conda:
+        "../envs/data.yaml"
+    priority: 10
+    threads: COMPUTE["data"]["threads"]
+    resources:
+        mem_mb=COMPUTE["data"]["mem_mb"],
+        runtime=COMPUTE["data"]["runtime"],
+    params:
+        arguments=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].arguments)),
+        # No output: it holds the journal that an interrupted sampling goes on from.
+        images=PATHS.split_images(),
+    shell:
+        'python "$SCRIPTS/sample_frames.py" --spec {params.arguments} --images {params.images}'
+        " --output {output.split} --ledger {output.ledger} --workers {threads} > {log} 2>&1"
+
+
 rule split:
     input:
         unpack(INPUTS.split_sources),
@@ -28,8 +95,11 @@ rule split:
         ledger=PATHS.split_ledger(),
     log:
         PATHS.log("split", "{split}"),
+    wildcard_constraints:
+        split=INPUTS.split_pattern(videos=False),
     conda:
         "../envs/data.yaml"
+    priority: 10
     threads: COMPUTE["data"]["threads"]
     resources:
         mem_mb=COMPUTE["data"]["mem_mb"],

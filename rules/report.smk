@@ -24,8 +24,7 @@ rule table:
 
 rule label_quality:
     input:
-        labels=PATHS.labels(),
-        truth=lambda w: PATHS.split(EXPERIMENTS.label_sets[w.label_set].truth),
+        unpack(INPUTS.label_quality),
     output:
         json=PATHS.labels(file="quality.json"),
         page=PATHS.labels(file="quality.md"),
@@ -38,8 +37,12 @@ rule label_quality:
         runtime=COMPUTE["report"]["runtime"],
     params:
         task=INPUTS.label_set_task,
+        names=INPUTS.label_quality_names,
+        title=lambda w: shlex.quote(INPUTS.label_set_title(w)),
+        note=shlex.quote(CONFIG["data_note"]),
     shell:
         'python "$SCRIPTS/label_quality.py" --task {params.task} --labels {input.labels} --truth {input.truth}'
+        " {params.names} --title {params.title} --note {params.note}"
         " --output {output.json} --pages {output.page} > {log} 2>&1"
 
 

@@ -3,20 +3,22 @@
 
 rule weights:
     output:
-        PATHS.weights("{backbone}"),
+        weights=PATHS.weights("{backbone}"),
+        record=PATHS.weights("{backbone}.json"),
     log:
         PATHS.log("weights", "{backbone}"),
     wildcard_constraints:
         backbone=r"[^/]+",
     conda:
         "../envs/data.yaml"
+    priority: 10
     resources:
         mem_mb=COMPUTE["data"]["mem_mb"],
         runtime=COMPUTE["data"]["runtime"],
     params:
         source=lambda w: shlex.quote(canonical_json(EXPERIMENTS.weights_source(w.backbone))),
     shell:
-        'python "$SCRIPTS/get_weights.py" --source {params.source} --output {output} > {log} 2>&1'
+        'python "$SCRIPTS/get_weights.py" --source {params.source} --output {output.weights} --record {output.record} > {log} 2>&1'
 
 
 rule train:

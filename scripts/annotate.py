@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from datadistill.detections import load_shards
+from datadistill.detections import load_shards, read_libraries
 from datadistill.errors import UserError, run_script
 from datadistill.files import read_json, write_json
 from datadistill.labels import annotate, provenance
@@ -35,12 +35,11 @@ def main() -> None:
     task = get_task(arguments.task)
     if task.refines != bool(arguments.refinement):
         raise UserError(f"task {task.name}: give {'--refinement' if task.refines else '--predictions'}")
-    detections, lineage = load_shards(
-        arguments.refinement or arguments.predictions, spec.refinement if task.refines else spec.predictions
-    )
+    shards = arguments.refinement or arguments.predictions
+    detections, lineage = load_shards(shards, spec.refinement if task.refines else spec.predictions)
     thresholds = Thresholds.from_json(read_json(arguments.thresholds))
     categories = read_json(arguments.labelled)["categories"]
-    origin = provenance(task, spec, lineage, thresholds)
+    origin = provenance(task, spec, lineage, thresholds, read_libraries(shards))
     labels = annotate(
         task, spec, read_json(arguments.split), categories, detections, thresholds, teacher=origin["teacher"]
     )

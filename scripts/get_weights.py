@@ -8,25 +8,35 @@ import shutil
 from pathlib import Path
 
 from datadistill.errors import UserError, run_script
-from datadistill.files import atomic_write, file_digest
+from datadistill.fetch import Download, fetch_all
+from datadistill.files import atomic_write, file_digest, write_json
+from datadistill.weight_files import find_weights
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, type=json.loads, help="the config's entry of weights, as JSON")
     parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--record", required=True, type=Path, help="where from, size and digest, as JSON")
     arguments = parser.parse_args()
-
-    from datadistill.weight_files import find_weights
-
-    path, expected = arguments.source["path"], arguments.source.get("sha256")
-    file = find_weights(path)
+    source, output = arguments.source, arguments.output
+    expected = source.get("sha256")
+    # Beside the output, in a folder of its own: an interrupted download goes on from there.
+    folder = output.parent / ".fetching" / output.name
+    if "url" in source:
+        download = Download(source["name"], source["url"], sha256=expected)
+        fetch_all([download], folder)
+        origin, file = source["url"], folder / download.file_name
+    else:
+        origin, file = source["path"], find_weights(source["path"])
     found = file_digest(file, 64)
-    if expected and found != expected:
-        raise UserError(f"{path}: SHA-256 is {found}, the config says {expected}; is the file complete, and the right one?")
-    with open(file, "rb") as source, atomic_write(arguments.output, "wb") as target:
-        shutil.copyfileobj(source, target)
-    print(f"{path} -> {arguments.output} (SHA-256 {found})")
+    if expected and not found.startswith(expected):
+        raise UserError(f"{origin}: SHA-256 is {found}, the config says {expected}; is the file complete, and the right one?")
+    with open(file, "rb") as stream, atomic_write(output, "wb") as target:
+        shutil.copyfileobj(stream, target)
+    write_json(arguments.record, {"source": origin, "sha256": found, "size": output.stat().st_size}, indent=1)
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"{origin} -> {output} (SHA-256 {found})")
 
 
 if __name__ == "__main__":

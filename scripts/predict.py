@@ -36,9 +36,10 @@ def main() -> None:
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
 
     from datadistill.inference import predict
+    from datadistill.labels import library_versions
 
     detections = predict(model, cfg, categories, split, ids, spec, workers=arguments.threads)
-    detections.save(arguments.output, [spec.canonical()])
+    detections.save(arguments.output, [spec.canonical()], library_versions())
     print(f"{len(detections)} detections on {len(ids)} images")
 
 

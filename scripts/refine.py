@@ -49,11 +49,12 @@ def main() -> None:
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
 
     from datadistill.inference import refine
+    from datadistill.labels import library_versions
 
     refined = refine(
         model, cfg, categories, split, predictions, spec, threshold, reuse=reuse, workers=arguments.threads
     )
-    refined.save(arguments.output, [*lineage, spec.canonical()])
+    refined.save(arguments.output, [*lineage, spec.canonical()], library_versions())
     print(f"{len(refined)} of {len(predictions)} boxes refined by {len(spec.transforms)} transforms")
 
 

@@ -29,26 +29,35 @@ OFFICIAL_COUNTS: dict[str, int] = {
 
 @dataclass(frozen=True)
 class Part:
-    """Where a split's images and annotations lie below the data root, and which release files its ids come from."""
+    """Where a split's images and annotations lie below the data root, and which release files its ids come from.
+
+    `downloads` are the entries of config/downloads.yaml that bring all of it.
+    """
 
     images: str
     annotations: Mapping[str, str]
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    downloads: tuple[str, ...] = ()
 
 
 _TRAIN = {"keypoints": "annotations/person_keypoints_train2017.json", "objects": "annotations/instances_train2017.json"}
 _VAL = {"keypoints": "annotations/person_keypoints_val2017.json", "objects": "annotations/instances_val2017.json"}
+_TRAIN_DOWNLOADS = ("coco-train2017", "coco-annotations2017")
 _UNLABELED = "annotations/image_info_unlabeled2017.json"
 _INSTANCES = "annotations/instances_{release}.json"
 
 PARTS: dict[str, Part] = {
     # 2014 gives the ids, 2017 images and annotations: one folder of images serves all of them.
-    "co-80": Part("train2017", _TRAIN, keep=("train2014",)),
-    "co-35": Part("train2017", _TRAIN, drop=("train2014",)),
-    "co-115": Part("train2017", _TRAIN),
-    "un-120": Part("unlabeled2017", {"keypoints": _UNLABELED, "objects": _UNLABELED}),
-    "val2017": Part("val2017", _VAL),
+    "co-80": Part("train2017", _TRAIN, keep=("train2014",), downloads=(*_TRAIN_DOWNLOADS, "coco-annotations2014")),
+    "co-35": Part("train2017", _TRAIN, drop=("train2014",), downloads=(*_TRAIN_DOWNLOADS, "coco-annotations2014")),
+    "co-115": Part("train2017", _TRAIN, downloads=_TRAIN_DOWNLOADS),
+    "un-120": Part(
+        "unlabeled2017",
+        {"keypoints": _UNLABELED, "objects": _UNLABELED},
+        downloads=("coco-unlabeled2017", "coco-image-info-unlabeled2017", "coco-annotations2017"),
+    ),
+    "val2017": Part("val2017", _VAL, downloads=("coco-val2017", "coco-annotations2017")),
 }
 
 
@@ -109,6 +118,15 @@ def check_partition(parts: Mapping[str, Iterable[int]], *, counts: Mapping[str, 
         )
 
 
+def missing_files(part: str, task: str, data_root: str | Path) -> list[str]:
+    """What a part needs below the data root and isn't there: annotation files, and its folder of images."""
+    place, root = PARTS[part], Path(data_root)
+    releases = [*place.keep, *place.drop, *([] if part == "val2017" else ["val2017"])]
+    files = [place.annotations[task], *(_INSTANCES.format(release=release) for release in releases)]
+    folder = [] if (root / place.images).is_dir() else [f"{place.images}/"]
+    return [*(file for file in dict.fromkeys(files) if not (root / file).is_file()), *folder]
+
+
 def part_of_coco(
     *,
     part: str,
@@ -132,6 +150,13 @@ def part_of_coco(
     place, root = PARTS[part], Path(data_root)
     if task not in place.annotations:
         raise UserError(f"unknown task {task!r}; it must be one of {', '.join(place.annotations)}")
+
+    missing = missing_files(part, task, root)
+    if missing:
+        raise UserError(
+            f"{data_root}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, which {part} needs; put "
+            "COCO's 2014 and 2017 releases there, name another data_root, or set fetch: true to download them"
+        )
 
     def ids_of(release: str) -> str:
         return str(root / _INSTANCES.format(release=release))

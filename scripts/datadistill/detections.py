@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -107,13 +108,22 @@ class Detections:
                 )
         return self
 
-    def save(self, path: str | Path, lineage: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Write an npz file, atomically. `lineage`: canonical specs of what made it, the last one its own."""
+    def save(
+        self,
+        path: str | Path,
+        lineage: Sequence[Mapping[str, Any]] = (),
+        libraries: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write an npz file, atomically.
+
+        `lineage`: canonical specs of what made it, the last one its own. `libraries`: versions of what computed it.
+        """
         columns = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         if self.keypoints is None:
             del columns["keypoints"]
+        about = canonical_json({"lineage": list(lineage), "libraries": dict(libraries or {})})
         with atomic_write(path, "wb") as stream:
-            np.savez(stream, lineage=np.array(canonical_json(list(lineage))), **columns)
+            np.savez(stream, about=np.array(about), **columns)
 
     @classmethod
     def load(cls, path: str | Path) -> Detections:
@@ -123,16 +133,25 @@ class Detections:
 
 def read_lineage(path: str | Path) -> list[dict[str, Any]]:
     """The canonical specs that `save` wrote into a file, the first stage first."""
-    return _read(path)[1]
+    return _read(path)[1]["lineage"]
 
 
-def _read(path: str | Path) -> tuple[Detections, list[dict[str, Any]]]:
+def read_libraries(paths: Sequence[str | Path]) -> dict[str, list[str]]:
+    """Versions of the libraries that computed these files: one each, unless shards ran in different environments."""
+    versions: dict[str, set[str]] = {}
+    for path in paths:
+        for name, version in _read(path)[1]["libraries"].items():
+            versions.setdefault(name, set()).add(version)
+    return {name: sorted(found) for name, found in sorted(versions.items())}
+
+
+def _read(path: str | Path) -> tuple[Detections, dict[str, Any]]:
     try:
         # Plain arrays only: nothing in the file is unpickled.
         with np.load(path, allow_pickle=False) as arrays:
             columns = {name: arrays[name] for name in arrays.files}
-        lineage = json.loads(str(columns.pop("lineage")))
-        return Detections(**columns), lineage
+        about = json.loads(str(columns.pop("about")))
+        return Detections(**columns), about
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that makes it first") from None
     except Exception as error:
@@ -175,7 +194,8 @@ def load_shards(paths: Sequence[str | Path], digest: str | None = None) -> tuple
 
     Refuses shards of different specs and, where `digest` is given, of another spec than that.
     """
-    parts, lineages = zip(*(_read(path) for path in paths), strict=True)
+    parts, about = zip(*(_read(path) for path in paths), strict=True)
+    lineages = [entry["lineage"] for entry in about]
     for path, lineage in zip(paths, lineages, strict=True):
         if lineage != lineages[0]:
             raise UserError(f"{path}: made with other settings than {paths[0]}; delete both and run them again")
@@ -187,13 +207,21 @@ def load_shards(paths: Sequence[str | Path], digest: str | None = None) -> tuple
 
 
 def load_reusable(paths: Sequence[str | Path], refinement: Mapping[str, Any]) -> list[Detections]:
-    """Those of earlier refinements that differ from `refinement` (a canonical spec) in nothing but the gate."""
+    """Those of earlier refinements that differ from `refinement` (a canonical spec) in nothing but the gate.
+
+    What doesn't fit, or can't be read, is left out: nothing is lost but time.
+    """
 
     def but_the_gate(spec: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in spec.items() if key != "gate"}
 
-    loaded = [_read(path) for path in paths]
-    return [part for part, lineage in loaded if lineage and but_the_gate(lineage[-1]) == but_the_gate(refinement)]
+    usable = []
+    for path in paths:
+        with contextlib.suppress(UserError):
+            part, about = _read(path)
+            if about["lineage"] and but_the_gate(about["lineage"][-1]) == but_the_gate(refinement):
+                usable.append(part)
+    return usable
 
 
 def shard_ids(image_ids: Iterable[int], shard: int, shards: int) -> list[int]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from datadistill.coco_releases import PARTS
 from datadistill.config import SCHEMA_PATH
 from datadistill.errors import UserError
 from datadistill.files import digest
@@ -35,6 +36,8 @@ from datadistill.tasks import get_task
 
 # Kinds of splits that are made from other splits of the run.
 DERIVED_KINDS = ("unlabelled", "union", "fraction")
+# What `videos` of a split says where clips are to be rendered.
+RENDERED = "rendered"
 # The scale of the plain pass, unless a config says otherwise (section 5.1; the cap is detectron's).
 TEST_SCALE = {"short_side": 800, "max_size": 1333}
 
@@ -43,7 +46,8 @@ TEST_SCALE = {"short_side": 800, "max_size": 1333}
 class Split:
     """A named list of images. `id` names its file; `sources` are the splits it is made from.
 
-    `arguments` is what scripts/make_split.py gets; `scene` what the renderer gets, for kind rendered.
+    `arguments` is what scripts/make_split.py (or sample_frames.py, for kind videos) gets; `scene` what the renderer gets,
+    for rendered images or clips; `downloads` what must be fetched first, by name.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Split:
     sources: tuple[str, ...]
     shards: int
     scene: Mapping[str, Any] | None
+    downloads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,8 @@ class Experiments:
         entry = _by_name(self.config["splits"], name, "split", where)
         self._enter(f"split {name}")
         identity = {k: v for k, v in entry.items() if k not in ("name", "shards", "workers")}
+        if entry["kind"] == "videos" and entry["videos"] != RENDERED:
+            del identity["clips"]
         sources: tuple[str, ...] = ()
         if entry["kind"] in DERIVED_KINDS:
             of = entry["of"] if isinstance(entry["of"], list) else [entry["of"]]
@@ -156,9 +163,9 @@ class Experiments:
         identity = {**identity, "num_keypoints": self.config.get("num_keypoints")}
         number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **identity})
         split_id = f"{name}.{number}"
-        arguments = _split_arguments(entry, split_id, sources, self.config.get("num_keypoints"), self.paths)
-        scene = {k: entry[k] for k in ("scene", "domain", "images", "size", "seed")} if entry["kind"] == "rendered" else None
-        split = Split(name, split_id, entry["kind"], arguments, sources, entry["shards"], scene)
+        arguments = _split_arguments(entry, split_id, sources, self.config, self.paths)
+        downloads = PARTS[entry["part"]].downloads if entry["kind"] == "coco_release" and self.config["fetch"] else ()
+        split = Split(name, split_id, entry["kind"], arguments, sources, entry["shards"], _scene(entry), downloads)
         self.splits[split.id] = split
         self.split_ids[name] = split.id
         self._leave()
@@ -320,12 +327,15 @@ class Experiments:
     # --- evaluation -------------------------------------------------------------------------------------------
 
     def evaluation(self, model: Model, split_name: str, mode: str, where: str) -> Evaluation:
-        """COCO metrics of a model on a split; `mode` is "plain", or "augmented" with the labelling transforms."""
+        """COCO metrics of a model on a split; `mode` is "plain", "augmented" (with the labelling transforms), or the name of
+        a transform set."""
         split = self.split(split_name, where)
         task = get_task(model.spec.task)
         options = self.config["labelling"]
-        augmented = mode == "augmented"
-        transforms = self.transforms(options["transforms"] if augmented else "plain", model.spec, "labelling: transforms")
+        mode = "augmented" if mode == options["transforms"] != "plain" else mode
+        augmented = mode != "plain"
+        named, at = (options["transforms"], "labelling: transforms") if mode == "augmented" else (mode, where)
+        transforms = self.transforms(named, model.spec, at)
         predictions = self._add_predictions(model, split, transforms, options, plain_keypoints=not augmented)
         refinement = self._add_refinement(predictions, None, transforms, options, split.name) if augmented and task.refines else None
         spec = EvaluationSpec(predictions.spec.digest, refinement.spec.digest if refinement else None, split.id.rsplit(".", 1)[1])
@@ -343,17 +353,29 @@ class Experiments:
         split = row.get("split") or self.config["evaluate_on"].get(task)
         if split is None:
             raise UserError(f"evaluate_on: no split for task {task}, which {where} needs; name one")
-        return [self.evaluation(model, split, mode, f"{where}: split") for model in models]
+        self.split(split, f"{where}: split")
+        return [self.evaluation(model, split, mode, f"{where}: mode") for model in models]
 
     def evaluation_splits(self, model_id: str) -> tuple[str, ...]:
         """Ids of the splits that a model, or a student of it, is evaluated on."""
         return tuple(dict.fromkeys(e.split for e in self.evaluations.values() if e.model == model_id))
 
-    def label_set_transforms(self, label_set: LabelSet) -> tuple[Transform, ...]:
-        """The transforms that the labels of a label set were ensembled from."""
-        if label_set.refinement:
-            return self.refinements[label_set.refinement].spec.transforms
-        return self.predictions[label_set.predictions].spec.transforms
+    def compared_label_set(self, label_set: LabelSet) -> LabelSet | None:
+        """The label set that the quality of this one is shown beside (`compare_with`), if the config names one."""
+        entry = _by_name(self.config["label_sets"], label_set.name, "label set", "label_sets")
+        if "compare_with" not in entry:
+            return None
+        other = self.label_set(entry["compare_with"], label_set.seed, f"label_sets: {label_set.name}: compare_with")
+        if other.split != label_set.split:
+            raise UserError(f"label_sets: {label_set.name}: compare_with: {other.name} labels another split")
+        return other
+
+    def label_set_mode(self, label_set: LabelSet) -> str:
+        """The mode of evaluation that has the transforms of a label set."""
+        entry = _by_name(self.config["label_sets"], label_set.name, "label set", "label_sets")
+        default = self.config["labelling"]["transforms"]
+        chosen = entry.get("transforms", default)
+        return "augmented" if chosen == default != "plain" else chosen
 
     def disjoint_splits(self, model_id: str) -> list[tuple[str, str]]:
         """Pairs of split ids that must not share an image: what the model learns from, directly or through its teachers,
@@ -373,7 +395,7 @@ class Experiments:
     def weights_file(self, backbone: str) -> str:
         """File name of a backbone's initial weights, under results/weights/."""
         entry = _by_name(self.config["weights"], backbone, "entry of weights", "weights")
-        suffix = entry["path"].rsplit(".", 1)[-1]
+        suffix = (entry.get("path") or entry["url"]).rsplit(".", 1)[-1]
         return f"{backbone.replace(':', '-')}.{digest({k: v for k, v in entry.items() if k != 'name'})}.{suffix}"
 
     # --- helpers ----------------------------------------------------------------------------------------------
@@ -390,8 +412,10 @@ class Experiments:
 def build_experiments(config: Mapping[str, Any]) -> Experiments:
     """Resolve every row of every table and every figure of a validated config."""
     experiments = Experiments(config, Paths(config["run"]))
-    for key in ("splits", "models", "label_sets", "transform_sets", "tables", "figures"):
+    for key in ("splits", "models", "label_sets", "weights", "transform_sets", "tables", "figures"):
         _refuse_repeated(config[key], key)
+    # Both are targets of one command line.
+    _refuse_repeated([*config["tables"], *config["figures"]], "tables and figures")
     for entry in config["splits"]:
         experiments.split(entry["name"], "splits")
     for seed in config["seeds"]:
@@ -414,6 +438,8 @@ def _add_rows(experiments: Experiments, table: Mapping[str, Any], published: Pub
         raise UserError(f"{where}: baseline: there is no row {table['baseline']}; the table has {len(table['rows'])}")
     for number, row in enumerate(table["rows"], 1):
         at = f"{where}: row {number}"
+        if (row["baseline"] or 1) > len(table["rows"]):
+            raise UserError(f"{at}: baseline: there is no row {row['baseline']}; the table has {len(table['rows'])}")
         if len(row["cells"]) != len(table["columns"]):
             raise UserError(f"{at}: it has {len(row['cells'])} cells for {len(table['columns'])} columns; give one a column")
         if row["published"] is not None:
@@ -450,11 +476,38 @@ def _by_name(entries: Iterable[Mapping[str, Any]], name: str, what: str, where: 
     raise UserError(f"{where}: there is no {what} named {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
+def _scene(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What is rendered for a split: its images, or the clips that its frames are sampled from."""
+    if entry["kind"] == "rendered":
+        return {key: entry[key] for key in ("scene", "domain", "images", "size", "seed")}
+    return dict(entry["clips"]) if entry["kind"] == "videos" and entry["videos"] == RENDERED else None
+
+
 def _split_arguments(
-    entry: Mapping[str, Any], split_id: str, sources: Sequence[str], num_keypoints: int | None, paths: Paths
+    entry: Mapping[str, Any], split_id: str, sources: Sequence[str], config: Mapping[str, Any], paths: Paths
 ) -> dict[str, Any]:
-    """What `splits.make_split` needs to make a split, from its config entry."""
-    kind = entry["kind"]
+    """What `splits.make_split` (or `videos.read_spec`) needs to make a split, from its config entry."""
+    kind, num_keypoints = entry["kind"], config["num_keypoints"]
+    if kind == "coco_release":
+        return {
+            "kind": "coco_part",
+            "part": entry["part"],
+            "data_root": config["data_root"],
+            "max_damaged_fraction": entry["max_damaged_fraction"],
+            **_annotated(entry["task"], num_keypoints),
+        }
+    if kind == "videos":
+        rendered = entry["videos"] == RENDERED
+        return {
+            "kind": kind,
+            "videos_dir": paths.clips(split_id) if rendered else entry["videos"],
+            "dataset": f"rendered clips {split_id}" if rendered else entry["videos"],
+            "list_file": entry["list"],
+            "seed": entry["seed"],
+            "count": entry["count"],
+            "quality": entry["jpeg_quality"],
+            "max_side": entry["max_size"],
+        }
     if kind == "rendered":
         return {
             "kind": kind,
@@ -471,6 +524,7 @@ def _split_arguments(
             "dataset": entry["dataset"] or entry["images"],
             "annotated": entry["labelled"],
             "max_damaged_fraction": entry["max_damaged_fraction"],
+            "drop_ids": [entry["drop_ids"]] if entry["drop_ids"] else [],
             **_annotated(entry["task"], num_keypoints),
         }
     if kind == "folder":

@@ -56,9 +56,16 @@ def annotate(
 
 
 def provenance(
-    task: Task, spec: LabelSetSpec, lineage: Sequence[Mapping[str, Any]], thresholds: Thresholds
+    task: Task,
+    spec: LabelSetSpec,
+    lineage: Sequence[Mapping[str, Any]],
+    thresholds: Thresholds,
+    libraries: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """Where a label set comes from: specs of every stage, teacher, transforms, thresholds, versions of code."""
+    """Where a label set comes from: specs of every stage, teacher, transforms, thresholds, versions.
+
+    `libraries`: those that computed the detections (`detections.read_libraries`), as this may run in another environment.
+    """
     stages = {stage["stage"]: dict(stage) for stage in lineage}
     last = lineage[-1] if lineage else {}
     in_force = thresholds.to_json()
@@ -72,13 +79,13 @@ def provenance(
         "lineage": [dict(stage) for stage in lineage],
         "thresholds": in_force,
         "code": {"datadistill": datadistill.__version__, "stage_versions": STAGE_VERSIONS},
-        "libraries": {"python": platform.python_version(), **library_versions()},
+        "libraries": {"inference": dict(libraries), "annotate": library_versions()},
     }
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the installed libraries that labels depend on."""
-    versions = {}
+    """Versions of Python and of the installed libraries that labels depend on."""
+    versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
             versions[name] = importlib.metadata.version(name)

@@ -30,8 +30,13 @@ class Paths:
         """What the renderer says of its scenes, before the images are checked."""
         return f"{self.base}/images/{split}.json"
 
-    def clips(self, dataset: str = "{dataset}") -> str:
-        return f"{self.base}/videos/{dataset}"
+    def clips(self, split: str = "{split}") -> str:
+        """Folder of the rendered clips that a split's frames are sampled from."""
+        return f"{self.base}/clips/{split}"
+
+    def fetched(self, download: str = "{download}") -> str:
+        """The record of a download, shared by all runs; what it brought lies in the data root."""
+        return f"{self.root}/downloads/{download}.json"
 
     def model(self, model: str = "{model}") -> str:
         return f"{self.base}/models/{model}/model.pth"

@@ -72,7 +72,8 @@ def table_definition(experiments: Experiments, name: str) -> dict[str, Any]:
     table = _entry(experiments, "tables", name)
     rows = []
     for number, row in enumerate(table["rows"], 1):
-        baselines = [str(table["baseline"])] if table["baseline"] not in (None, number) else []
+        baseline = row["baseline"] or table["baseline"]
+        baselines = [str(baseline)] if baseline not in (None, number) else []
         candidates = [
             {"label": model, "evaluations": _seed_paths(experiments, _row_evaluations(experiments, table, number, model))}
             for model in row_models(row)
@@ -229,15 +230,15 @@ def _curve(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[st
 def _teacher_point(
     experiments: Experiments, name: str, of_seeds: list[Model], evaluations: Callable[..., list[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """A student beside its teacher, whose AP is that of its labels: augmented where the label set uses several transforms."""
+    """A student beside its teacher, whose AP is that with the transforms of its labels."""
     student = of_seeds[0]
     if student.label_set is None:
         raise UserError(f"figures: model {name!r} has no teacher; a figure of kind teachers shows students")
     label_set = experiments.label_sets[student.label_set]
     teacher = experiments.models[label_set.teacher]
-    transforms = experiments.label_set_transforms(label_set)
-    mode = "plain" if transforms == (teacher.spec.test_scale,) else "augmented"
-    return {"label": teacher.name, "teacher": evaluations(teacher.name, mode), "student": evaluations(name)}
+    mode = experiments.label_set_mode(label_set)
+    label = teacher.name if mode == "augmented" else f"{teacher.name}, {mode}"
+    return {"label": label, "teacher": evaluations(teacher.name, mode), "student": evaluations(name)}
 
 
 _CURVES = ("lengths", "fractions", "teachers")

@@ -5,6 +5,7 @@ All take the wildcards of a job. They live here, not in rules/*.smk, so that tes
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from datadistill.experiments import Experiments
 from datadistill.files import canonical_json
 from datadistill.paths import Paths
 from datadistill.report_plan import ensemble_sources
+
+NOTHING = "(?!)"
+"""A regular expression that nothing matches."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,27 @@ class RuleInputs:
     # --- splits -----------------------------------------------------------------------------------------------
 
     def split_sources(self, wildcards: Any) -> dict[str, str]:
-        """The files that a split is made from: rendered scenes, an annotation file, or other splits."""
+        """The files that a split is made from: rendered scenes or clips, an annotation file, downloads, or other splits.
+
+        What a user has elsewhere (COCO's releases, videos) is no input: a plan of a run must not need the data. The
+        scripts check it, and say what is missing.
+        """
         split = self.experiments.splits[wildcards.split]
         if split.kind == "rendered":
             return {"scenes": self.paths.scene_annotations(split.id)}
+        if split.kind == "videos":
+            return {"clips": self.paths.clips(split.id)} if split.scene else {}
         if split.kind == "coco":
-            return {"annotations": split.arguments["annotations"]}
+            files = {"annotations": split.arguments["annotations"]}
+            return files | {f"drop_ids_{number}": path for number, path in enumerate(split.arguments["drop_ids"])}
+        if split.kind == "coco_release":
+            return {f"download_{number}": self.paths.fetched(name) for number, name in enumerate(split.downloads)}
         return {f"of_{number}": self.paths.split(source) for number, source in enumerate(split.sources)}
+
+    def split_pattern(self, *, videos: bool) -> str:
+        """A regular expression of the ids of splits that are sampled from videos, or of all others."""
+        ids = [split.id for split in self.experiments.splits.values() if (split.kind == "videos") == videos]
+        return "|".join(map(re.escape, ids)) or NOTHING
 
     def split_arguments(self, wildcards: Any) -> str:
         """`id=path` for each split that a derived one is made from, quoted for the shell."""
@@ -118,6 +136,22 @@ class RuleInputs:
         teacher = self.experiments.models[label_set.teacher]
         split = self.experiments.splits[label_set.split].name
         return f"{split}, labelled by {teacher.name} (seed {label_set.seed})"
+
+    def label_quality(self, wildcards: Any) -> dict[str, str]:
+        """Labels, hidden truth and, where the config compares it with another, that label set."""
+        label_set = self.experiments.label_sets[wildcards.label_set]
+        inputs = {"labels": self.paths.labels(label_set.id), "truth": self.paths.split(str(label_set.truth))}
+        other = self.experiments.compared_label_set(label_set)
+        return inputs | ({"alternative": self.paths.labels(other.id)} if other else {})
+
+    def label_quality_names(self, wildcards: Any) -> str:
+        label_set = self.experiments.label_sets[wildcards.label_set]
+        other = self.experiments.compared_label_set(label_set)
+        names = f"--name {shlex.quote(label_set.name)}"
+        if other is None:
+            return names
+        path = shlex.quote(self.paths.labels(other.id))
+        return f"{names} --alternative {path} --alternative-name {shlex.quote(other.name)}"
 
     def ensemble(self, wildcards: Any) -> dict[str, str]:
         """What a figure of kind ensemble is computed from."""

@@ -335,7 +335,8 @@ def read_gate(path: str | Path | None, spec: RefinementSpec) -> float | None:
     """The threshold of the gate that a refinement asks for; `None` where it asks for none."""
     if (path is None) != (spec.gate is None):
         raise UserError(
-            f"refinement: a gate was {'' if path else 'not '}given, but its spec asks for {'none' if path else spec.gate}"
+            f"refinement: a gate was {'' if path else 'not '}given, "
+            f"but its spec asks for {'none' if path else spec.gate}"
         )
     if path is None:
         return None

@@ -8,6 +8,7 @@ the iteration, so a resumed run ends with the weights of an undisturbed one (bit
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import signal
@@ -98,22 +99,28 @@ class DistillationTrainer(TrainerBase):
         batch = next(self._batches)
         self.data_seconds += time.perf_counter() - start
         self.drawn.update((example["source"], example["image_id"]) for example in batch)
-        with torch.autocast(self._device_type, dtype=self._precision, enabled=self._precision is not None):
-            losses = self.model(batch)
+        try:
+            with torch.autocast(self._device_type, dtype=self._precision, enabled=self._precision is not None):
+                losses = self.model(batch)
+        except FloatingPointError:
+            # detectron2 looks at proposals itself, before there is a loss.
+            raise self._diverged("a predicted box or score", batch) from None
         total = sum(losses.values())
         # One transfer for all losses, and the only synchronisation of an iteration.
         values = torch.stack([total, *losses.values()]).detach().cpu().tolist()
         self.losses = dict(zip(["total_loss", *losses], values, strict=True))
         if not all(math.isfinite(value) for value in values):
-            images = ", ".join(str(example["image_id"]) for example in batch)
-            bad = ", ".join(name for name, value in self.losses.items() if not math.isfinite(value))
-            raise UserError(
-                f"training diverged: {bad} is not finite in iteration {self.iter} (images {images}); "
-                "lower the learning rate, set clip_gradients, or look at these images' annotations"
-            )
+            raise self._diverged(", ".join(name for name, value in self.losses.items() if not math.isfinite(value)), batch)
         self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()
+
+    def _diverged(self, what: str, batch: list[dict[str, Any]]) -> UserError:
+        images = ", ".join(str(example["image_id"]) for example in batch)
+        return UserError(
+            f"training diverged: {what} is not finite in iteration {self.iter} (images {images}); "
+            "lower the learning rate, set clip_gradients, or look at these images' annotations"
+        )
 
 
 class SeedEachIteration(HookBase):
@@ -175,10 +182,15 @@ class SaveCheckpoint(HookBase):
         self._every = every
         self._save = save
         self._signal: int | None = None
+        self._handlers: dict[int, Any] = {}
 
     def before_train(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-            signal.signal(number, self._ask_to_stop)
+            self._handlers[number] = signal.signal(number, self._ask_to_stop)
+
+    def after_train(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def _ask_to_stop(self, number: int, _: FrameType | None) -> None:
         self._signal = number
@@ -309,6 +321,8 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
             SaveCheckpoint(options.checkpoint_every, save_checkpoint),
         ]
     )
+    # Whoever catches an error of the loop prints it; detectron2 would log its traceback as well.
+    logging.getLogger("detectron2.engine.train_loop").setLevel(logging.CRITICAL)
     trainer.train(start, iterations)
     drawn = _gather_drawn(trainer.drawn)
     if comm.is_main_process():

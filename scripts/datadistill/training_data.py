@@ -127,6 +127,8 @@ def build_loader(
         batch_sampler=slots,
         num_workers=workers,
         collate_fn=_as_list,
+        # Else the loader would take a number from torch's own generator when it starts, and a resumed run would differ.
+        generator=torch.Generator(),
         worker_init_fn=_one_thread,
         # Workers hold detectron2's dataset in shared memory, and outlive nothing.
         multiprocessing_context="fork" if workers else None,

@@ -12,6 +12,7 @@ from datadistill.detections import (
     concatenate,
     load_reusable,
     load_shards,
+    read_libraries,
     read_lineage,
     shard_ids,
 )
@@ -56,7 +57,7 @@ def test_a_file_holds_all_of_it(tmp_path: Path, keypoints: int | None) -> None:
 
 
 def test_merging_sorts_images_by_id_and_detections_by_score() -> None:
-    merged = concatenate([make({5: [0.9, 0.5], 1: [0.3]}), make({9: [], 2: [0.8, 0.7]})])
+    merged = concatenate([make({5: [0.5, 0.9], 1: [0.3]}), make({9: [], 2: [0.8, 0.7]})])
     assert merged.image_ids.tolist() == [1, 2, 5, 9]
     assert merged.ids.tolist() == [1, 2, 2, 5, 5]
     np.testing.assert_allclose(merged.scores, [0.3, 0.8, 0.7, 0.9, 0.5])
@@ -140,4 +141,12 @@ def test_only_refinements_that_differ_in_the_gate_are_reused(tmp_path: Path) -> 
     wanted = {"stage": "refinement", "version": 1, "predictions": "p", "gate": "new", "average": "probabilities"}
     for name, change in (("gate", {"gate": "old"}), ("none", {"gate": None}), ("average", {"average": "logits"})):
         make({1: [0.5]}).save(tmp_path / name, [SPEC, {**wanted, **change}])
-    assert len(load_reusable([tmp_path / n for n in ("gate", "none", "average")], wanted)) == 2
+    (tmp_path / "damaged").write_text("not an npz file")
+    assert len(load_reusable([tmp_path / n for n in ("gate", "gone", "damaged", "none", "average")], wanted)) == 2
+
+
+def test_versions_of_all_shards_are_collected(tmp_path: Path) -> None:
+    make({1: [0.5]}).save(tmp_path / "a", [SPEC], {"torch": "2.1", "numpy": "2"})
+    make({2: [0.5]}).save(tmp_path / "b", [SPEC], {"torch": "2.0", "numpy": "2"})
+    assert read_libraries([tmp_path / "a", tmp_path / "b"]) == {"numpy": ["2"], "torch": ["2.0", "2.1"]}
+    assert load_shards([tmp_path / "a", tmp_path / "b"])[1] == [SPEC], "they don't keep shards apart"

@@ -110,6 +110,7 @@ def test_the_chain_of_keypoints(
     assert len(annotations) == 12
     assert sum(a["num_keypoints"] for a in annotations) == 36
     assert read_json("provenance.json")["teacher"] == "teacher"
+    assert read_json("provenance.json")["libraries"]["inference"]["torch"] == [torch.__version__.split("+")[0]]
 
     # A higher threshold for boxes, or any for keypoints, needs the same files and nothing else.
     stricter = label_spec(plain, refinement, instance_ratio=0.5, keypoint_threshold=0.0)

@@ -222,7 +222,9 @@ def test_provenance_names_teacher_transforms_thresholds_and_versions() -> None:
     transforms = (Transform(64, 200), Transform(64, 200, True))
     predictions = PredictionsSpec("teacher1", "s", transforms[:1], 0.05, 0.5, 100, None, False)
     refinement = RefinementSpec(predictions.digest, None, transforms, "probabilities", False)
-    origin = provenance(get_task("keypoints"), chosen, [predictions.canonical(), refinement.canonical()], thresholds)
+    origin = provenance(
+        get_task("keypoints"), chosen, [predictions.canonical(), refinement.canonical()], thresholds, {"torch": ["2"]}
+    )
     assert origin["teacher"] == "teacher1"
     assert origin["transforms"] == [
         {"short_side": 64, "max_size": 200, "flip": False},
@@ -230,7 +232,8 @@ def test_provenance_names_teacher_transforms_thresholds_and_versions() -> None:
     ]
     assert origin["thresholds"]["keypoints"]["threshold"] == 0.5
     assert origin["digest"] == chosen.digest
-    assert {"python", "torch", "numpy", "pycocotools"} <= set(origin["libraries"])
+    assert origin["libraries"]["inference"] == {"torch": ["2"]}
+    assert {"python", "numpy", "pycocotools"} <= set(origin["libraries"]["annotate"])
     assert origin["code"]["stage_versions"]["label_set"] == 1
     json.dumps(origin, allow_nan=False)
 
@@ -242,7 +245,8 @@ def test_an_unknown_task_is_named() -> None:
 
 def test_tasks_are_light_to_import() -> None:
     code = (
-        "import sys; from datadistill.tasks import TASKS, get_task; [get_task(t) for t in TASKS]; import datadistill.transforms;"
+        "import sys; from datadistill.tasks import TASKS, get_task; [get_task(t) for t in TASKS];"
+        "import datadistill.transforms;"
         "print([m for m in ('numpy', 'torch', 'detectron2', 'cv2') if m in sys.modules])"
     )
     path = str(Path(__file__).parents[2] / "scripts")

@@ -52,6 +52,8 @@ def test_settings_of_the_spec_hold_and_leave_the_model_as_it_was(things: tiny.Ne
     found = predict(*things, split, ids(split), predictions_spec(score_floor=0.3, max_detections=4))
     assert found.scores.min() > 0.3
     assert np.bincount(found.image_index).max() == 4
+    counts = [len(predict(*things, split, ids(split), predictions_spec(nms=nms))) for nms in (0.3, 0.5, 0.9)]
+    assert counts[0] < counts[1] < counts[2]
     assert (predictor.test_score_thresh, predictor.test_nms_thresh, predictor.test_topk_per_image) == before
 
 

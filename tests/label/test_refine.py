@@ -102,7 +102,7 @@ def test_refining_by_the_plain_pass_gives_detectron2s_keypoints(
 def slow_keypoints(
     network: tiny.Network, image: dict[str, Any], boxes: np.ndarray, transforms: tuple[Transform, ...]
 ) -> np.ndarray:
-    """Each transform by itself through detectron2's `inference` with given boxes; heatmaps averaged in double precision."""
+    """Each transform by itself through detectron2's `inference` with given boxes; averaged in double precision."""
     model = network[0]
     pixels = read_image(image["file_name"], "BGR")
     height, width = pixels.shape[:2]

@@ -69,12 +69,12 @@ def test_outcomes_are_told_apart() -> None:
 
 
 def test_a_target_that_is_a_ratio_loses_nothing_to_rounding() -> None:
-    # 7 labelled instances on 25 images; as many unlabelled images must give 7.
-    scores = np.linspace(0.99, 0.1, 50, dtype=np.float32)
-    for images in range(1, 2000, 7):
-        for labelled in (3, 25, 49, 1999):
-            wanted = min(50, images * 7 // labelled)
-            assert match(scores, 7 / labelled, images).kept == wanted
+    # As many unlabelled images as labelled ones must give the same count, though 1 / 49 * 49 is below 1 here.
+    scores = np.linspace(0.99, 0.1, 300, dtype=np.float32)
+    for images in range(1, 300):
+        for instances in (1, 3, 7, 100, 250):
+            assert match(scores, instances / images, images).kept == instances
+            assert match(scores, instances / (2 * images), images).kept == instances // 2
 
 
 def coco(images: int, people: list[tuple[int, int, int]], categories: tuple[int, ...] = (1,)) -> dict[str, Any]:

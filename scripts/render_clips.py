@@ -1,0 +1,30 @@
+"""Render short clips of moving people, as a stand-in for a folder of videos."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from datadistill.errors import run_script
+from datadistill.render import SceneSpec
+from datadistill.render.clips import render_clips
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", required=True, type=json.loads, help="domain, count, frames, size and seed, as JSON")
+    parser.add_argument("--output", required=True, type=Path, help="folder to make")
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    clips = arguments.clips
+    width, height = clips["size"]
+    shutil.rmtree(arguments.output, ignore_errors=True)
+    spec = SceneSpec("people", clips["domain"], width, height, clips["seed"])
+    render_clips(spec, clips["count"], arguments.output, frames=clips["frames"], workers=arguments.workers)
+    print(f"{arguments.output}: {clips['count']} clips of {clips['frames']} frames")
+
+
+if __name__ == "__main__":
+    run_script(main)
