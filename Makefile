@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env demo run test lint format lock clean-env
+.PHONY: help env demo run plan data report test lint format lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,17 @@ demo: $(READY)  ## run the whole chain on the embedded, rendered data set, and p
 run: $(READY)  ## run a config of your choice: make run CONFIG=config/coco-mini.yaml
 	@snakemake --cores $(CORES) --configfile $(CONFIG)
 	python scripts/show_results.py --config $(CONFIG)
+
+plan: $(READY)  ## what a config will cost before it runs: make plan CONFIG=config/paper.yaml
+	@python scripts/plan.py --config $(CONFIG)
+
+data: $(READY)  ## fetch, sample and check all data of a config, and train nothing: make data CONFIG=config/paper.yaml
+	@snakemake --cores $(CORES) --configfile $(CONFIG) -- data
+
+report: $(READY)  ## run a config and put its results into one HTML file: make report CONFIG=config/demo.yaml
+	@snakemake --cores $(CORES) --configfile $(CONFIG) -- report_pages
+	run=$$(python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["run"])' $(CONFIG))
+	snakemake --cores 1 --configfile $(CONFIG) --report results/$$run/report.html -- report_pages
 
 clean-env:  ## remove .venv
 	rm -rf $(VENV)

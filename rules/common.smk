@@ -19,7 +19,18 @@ from datadistill.config import complete_config
 from datadistill.errors import UserError
 from datadistill.experiments import build_experiments
 from datadistill.files import canonical_json
-from datadistill.report_plan import figure_parts, outputs, table_definition, table_inputs
+from datadistill.needs import names_of, needs_of_run
+from datadistill.report_plan import (
+    figure_parts,
+    figure_section,
+    output_files,
+    outputs,
+    page_section,
+    page_title,
+    report_files,
+    table_definition,
+    table_inputs,
+)
 from datadistill.rule_inputs import RuleInputs, spec_of
 
 try:
@@ -51,5 +62,6 @@ wildcard_constraints:
     table=r"[^/]+",
     figure=r"[^/]+",
     download=r"[^/]+",
+    page=r"(tables|labels)/.+|run-times",
     shard=r"\d+",
     shards=r"\d+",

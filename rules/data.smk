@@ -128,3 +128,10 @@ rule check_leaks:
         pairs=INPUTS.disjoint_pairs,
     shell:
         'python "$SCRIPTS/check_leaks.py" --pairs {params.pairs} --output {output} > {log} 2>&1'
+
+
+# Everything that must be right before a GPU is asked for: all images of the run fetched, sampled and checked, no split leaking
+# into another, all initial weights in place.
+rule data:
+    input:
+        INPUTS.data_files(needs_of_run(EXPERIMENTS)),

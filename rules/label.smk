@@ -1,7 +1,8 @@
 """Models -> predictions -> thresholds -> label sets. Makes: results/{run}/predictions/, gates/, refinements/ and labels/.
 
 predict (sharded) -> gate -> refine (sharded, keypoints only) -> choose_thresholds -> annotate. The thresholds come after all
-inference, so that changing one runs none.
+inference, so that changing one runs none. Their priority is above training's: a student waits for its labels, and should
+train beside the other models, not after them.
 """
 
 
@@ -15,6 +16,7 @@ rule predict:
         PATHS.log("predict", "{predictions}", "{shard}-of-{shards}"),
     benchmark:
         PATHS.benchmark("predict", "{predictions}", "{shard}-of-{shards}")
+    priority: 1
     conda:
         "../envs/vision.yaml"
     threads: COMPUTE["label"]["threads"]
@@ -40,6 +42,7 @@ rule gate:
         PATHS.gate(),
     log:
         PATHS.log("gate", "{gate}"),
+    priority: 1
     conda:
         "../envs/data.yaml"
     resources:
@@ -61,6 +64,7 @@ rule refine:
         PATHS.log("refine", "{refinement}", "{shard}-of-{shards}"),
     benchmark:
         PATHS.benchmark("refine", "{refinement}", "{shard}-of-{shards}")
+    priority: 1
     conda:
         "../envs/vision.yaml"
     threads: COMPUTE["label"]["threads"]
@@ -90,6 +94,7 @@ rule choose_thresholds:
         PATHS.labels(file="thresholds.json"),
     log:
         PATHS.log("choose_thresholds", "{label_set}"),
+    priority: 1
     conda:
         "../envs/data.yaml"
     resources:
@@ -117,6 +122,7 @@ rule annotate:
         provenance=PATHS.labels(file="provenance.json"),
     log:
         PATHS.log("annotate", "{label_set}"),
+    priority: 1
     conda:
         "../envs/data.yaml"
     resources:

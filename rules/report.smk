@@ -1,4 +1,10 @@
-"""COCO metrics and label sets -> tables and figures. Makes: results/{run}/tables/ and figures/."""
+"""COCO metrics and label sets -> tables and figures. Makes: results/{run}/tables/ and figures/.
+
+Targets: every table and figure by its name, `tables_from_existing`, and `report_pages`, what the HTML report shows.
+"""
+
+
+report: "../report/workflow.rst"
 
 
 rule table:
@@ -93,7 +99,12 @@ rule figure:
         lambda w: figure_parts(EXPERIMENTS, w.figure)[0],
     output:
         pdf=PATHS.figure(suffix="pdf"),
-        png=PATHS.figure(suffix="png"),
+        png=report(
+            PATHS.figure(suffix="png"),
+            caption="../report/figure.rst",
+            category=lambda w: figure_section(EXPERIMENTS, w.figure),
+            labels=lambda w: {"figure": w.figure},
+        ),
     log:
         PATHS.log("figure", "{figure}"),
     conda:
@@ -106,3 +117,74 @@ rule figure:
         stem=PATHS.figure(suffix="png").removesuffix(".png"),
     shell:
         'python "$SCRIPTS/make_figure.py" {params.arguments} --output-stem {params.stem} > {log} 2>&1'
+
+
+rule run_times:
+    input:
+        ALL_OUTPUTS,
+    output:
+        PATHS.run_times(),
+    log:
+        PATHS.log("run_times"),
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=COMPUTE["report"]["mem_mb"],
+        runtime=COMPUTE["report"]["runtime"],
+    params:
+        benchmarks=PATHS.benchmarks,
+        note=shlex.quote(CONFIG["data_note"]),
+    shell:
+        'python "$SCRIPTS/run_times.py" --benchmarks {params.benchmarks} --note {params.note} --output {output} > {log} 2>&1'
+
+
+rule page:
+    input:
+        PATHS.page(suffix="md"),
+    output:
+        report(
+            PATHS.page(suffix="html"),
+            caption="../report/page.rst",
+            category=lambda w: page_section(w.page),
+            labels=lambda w: {"page": page_title(EXPERIMENTS, w.page)},
+        ),
+    log:
+        PATHS.log("page", "{page}"),
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=COMPUTE["report"]["mem_mb"],
+        runtime=COMPUTE["report"]["runtime"],
+    shell:
+        'python "$SCRIPTS/make_page.py" --input {input} --output {output} > {log} 2>&1'
+
+
+rule report_pages:
+    input:
+        report_files(EXPERIMENTS),
+
+
+# A table of which only some rows were run lies in a folder of its own: beside the finished ones Snakemake would take it for one.
+rule tables_from_existing:
+    conda:
+        "../envs/report.yaml"
+    params:
+        definitions=lambda w: " ".join(
+            shlex.quote(canonical_json(table_definition(EXPERIMENTS, table["name"]))) for table in CONFIG["tables"]
+        ),
+        folder=PATHS.tables_so_far,
+    shell:
+        'python "$SCRIPTS/make_table.py" --definition {params.definitions} --published "$SCRIPTS/../config/published.yaml"'
+        " --output-dir {params.folder} --show"
+
+
+for NAME in names_of(EXPERIMENTS):
+    if workflow.is_rule(NAME) or NAME == "all":
+        print(f"error: tables, figures: a rule is called {NAME!r}; choose another name", file=sys.stderr)
+        sys.exit(2)
+
+    rule:
+        name:
+            NAME
+        input:
+            output_files(EXPERIMENTS, NAME),

@@ -24,6 +24,8 @@ rule weights:
 rule train:
     input:
         unpack(INPUTS.training),
+        # Checked before training; ancient, because another evaluation split means another check, never other weights.
+        leaks=ancient(PATHS.leaks()),
     output:
         model=PATHS.model(),
         metrics=PATHS.metrics(),

@@ -379,12 +379,15 @@ class Experiments:
 
     def disjoint_splits(self, model_id: str) -> list[tuple[str, str]]:
         """Pairs of split ids that must not share an image: what the model learns from, directly or through its teachers,
-        against what it is evaluated on, and labelled images against unlabelled ones."""
+        against the split its task is evaluated on, and labelled images against unlabelled ones.
+
+        Splits that only some rows are evaluated on are compared with what was drawn, when they are scored: a row more
+        must not train its model again.
+        """
         model = self.models[model_id]
         trained_on = [model.labelled, *([self.label_sets[model.label_set].split] if model.label_set else [])]
-        held_out = self.evaluation_splits(model_id) or tuple(
-            self.split(name, "evaluate_on").id for task, name in self.config["evaluate_on"].items() if task == model.spec.task
-        )
+        name = self.config["evaluate_on"].get(model.spec.task)
+        held_out = (self.split(name, "evaluate_on").id,) if name else self.evaluation_splits(model_id)
         pairs = [(a, b) for a in model.splits for b in held_out] + [(a, b) for a in trained_on[:1] for b in trained_on[1:]]
         return list(dict.fromkeys(pairs))
 
@@ -524,7 +527,7 @@ def _split_arguments(
             "dataset": entry["dataset"] or entry["images"],
             "annotated": entry["labelled"],
             "max_damaged_fraction": entry["max_damaged_fraction"],
-            "drop_ids": [entry["drop_ids"]] if entry["drop_ids"] else [],
+            "drop_ids": list(entry["drop_ids"]),
             **_annotated(entry["task"], num_keypoints),
         }
     if kind == "folder":

@@ -6,6 +6,7 @@ detectron2's registries (`datadistill.backbones`, `datadistill.background`), nev
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,8 @@ NORMS = ("FrozenBN", "BN", "SyncBN", "GN")
 
 
 def import_detectron2() -> None:
-    """Import detectron2 without the deprecation noise of libraries it pulls in."""
+    """Import detectron2 without the noise of libraries it pulls in: deprecations, and a warning of torch.fx at each start."""
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import detectron2.modeling  # noqa: F401

@@ -11,7 +11,7 @@ from datadistill.report_plan import ensemble_sources, figure_parts, label_pages,
 
 @dataclass
 class Needs:
-    """Ids of everything that some results rest on, in the order of their making."""
+    """Ids of everything that some results rest on, each after what it rests on itself."""
 
     splits: dict[str, None] = field(default_factory=dict)
     models: dict[str, None] = field(default_factory=dict)
@@ -21,7 +21,13 @@ class Needs:
     evaluations: dict[str, None] = field(default_factory=dict)
 
 
-Add = Callable[[Experiments, Needs, str], None]
+Exists = Callable[[str], bool]
+
+
+def nothing_exists(_: str) -> bool:
+    """For the needs of a clean tree."""
+    return False
+
 
 def names_of(experiments: Experiments) -> list[str]:
     """Tables and figures of a run, in the config's order: the targets that `snakemake NAME` makes."""
@@ -34,25 +40,26 @@ def chosen_names(experiments: Experiments) -> list[str]:
     return [name for name in names_of(experiments) if build is None or name in build]
 
 
-def needs_of(experiments: Experiments, name: str) -> Needs:
-    """What one table or figure rests on."""
-    return needs_of_files(experiments, _inputs(experiments, name))
+def needs_of(experiments: Experiments, name: str, exists: Exists = nothing_exists) -> Needs:
+    """What one table or figure rests on; what `exists` needs nothing, and isn't listed."""
+    return needs_of_files(experiments, _inputs(experiments, name), exists)
 
 
-def needs_of_run(experiments: Experiments) -> Needs:
+def needs_of_run(experiments: Experiments, exists: Exists = nothing_exists) -> Needs:
     """What `all` rests on; what tables and figures share is there once."""
     files = [path for name in chosen_names(experiments) for path in _inputs(experiments, name)]
-    return needs_of_files(experiments, files + (label_pages(experiments) if experiments.config["build"] is None else []))
+    pages = label_pages(experiments) if experiments.config["build"] is None else []
+    return needs_of_files(experiments, [*files, *pages], exists)
 
 
-def needs_of_files(experiments: Experiments, files: Iterable[str]) -> Needs:
-    """What the given files of a run rest on. Files that nothing is known of rest on nothing."""
-    needs, makers = Needs(), _makers(experiments)
+def needs_of_files(experiments: Experiments, files: Iterable[str], exists: Exists = nothing_exists) -> Needs:
+    """What the given files of a run rest on. Files that tables and figures don't read rest on nothing."""
+    walk = _Walk(experiments, exists)
+    makers = walk.makers()
     for path in files:
-        if path in makers:
-            add, identity = makers[path]
-            add(experiments, needs, identity)
-    return needs
+        if path in makers and not exists(path):
+            makers[path]()
+    return walk.needs
 
 
 def _inputs(experiments: Experiments, name: str) -> list[str]:
@@ -61,77 +68,108 @@ def _inputs(experiments: Experiments, name: str) -> list[str]:
     return figure_parts(experiments, name)[0]
 
 
-def _makers(experiments: Experiments) -> dict[str, tuple[Add, str]]:
-    """For every file that a table or figure may read: the function that adds what it rests on, and its argument."""
-    paths = experiments.paths
-    makers: dict[str, tuple[Add, str]] = {}
-    for evaluation in experiments.evaluations.values():
-        makers[paths.evaluation(evaluation.id)] = (_add_evaluation, evaluation.id)
-    for predictions in experiments.predictions.values():
-        for shard in range(predictions.shards):
-            makers[paths.predictions(predictions.id, shard, predictions.shards)] = (_add_predictions, predictions.id)
-    for label_set in experiments.label_sets.values():
-        for file in ("annotations.json", "thresholds.json", "thresholds.md"):
-            makers[paths.labels(label_set.id, file)] = (_add_label_set, label_set.id)
-        for file in ("quality.json", "quality.md"):
-            makers[paths.labels(label_set.id, file)] = (_add_quality, label_set.id)
-    for model in experiments.models.values():
-        makers[paths.metrics(model.id)] = (_add_model, model.id)
-    for split in experiments.splits.values():
-        makers[paths.split(split.id)] = (_add_split, split.id)
-    for figure in experiments.config["figures"]:
-        if figure["kind"] == "ensemble":
-            label_set, _ = ensemble_sources(experiments, figure["name"])
-            makers[paths.figure_data(figure["name"])] = (_add_label_set, label_set.id)
-    return makers
+class _Walk:
+    """Goes from files to what they rest on, and stops at what exists."""
 
+    def __init__(self, experiments: Experiments, exists: Exists) -> None:
+        self.experiments = experiments
+        self.paths = experiments.paths
+        self.exists = exists
+        self.needs = Needs()
 
-def _add_evaluation(experiments: Experiments, needs: Needs, evaluation_id: str) -> None:
-    evaluation = experiments.evaluations[evaluation_id]
-    _add_predictions(experiments, needs, evaluation.predictions)
-    if evaluation.refinement:
-        needs.refinements[evaluation.refinement] = None
-    needs.evaluations[evaluation_id] = None
+    def makers(self) -> dict[str, Callable[[], None]]:
+        """For every file that a table or figure may read: what adds its maker and all that this one rests on."""
+        all_, paths = self.experiments, self.paths
+        makers: dict[str, Callable[[], None]] = {}
+        for evaluation in all_.evaluations.values():
+            makers[paths.evaluation(evaluation.id)] = lambda i=evaluation.id: self.evaluation(i)
+        for predictions in all_.predictions.values():
+            for path in self.shards(predictions.id):
+                makers[path] = lambda i=predictions.id: self.predictions(i)
+        for label_set in all_.label_sets.values():
+            for file in ("annotations.json", "thresholds.json", "thresholds.md"):
+                makers[paths.labels(label_set.id, file)] = lambda i=label_set.id: self.label_set(i)
+            for file in ("quality.json", "quality.md"):
+                makers[paths.labels(label_set.id, file)] = lambda i=label_set.id: self.quality(i)
+        for model in all_.models.values():
+            makers[paths.metrics(model.id)] = lambda i=model.id: self.model(i)
+        for split in all_.splits.values():
+            makers[paths.split(split.id)] = lambda i=split.id: self.split(i)
+        for figure in all_.config["figures"]:
+            if figure["kind"] == "ensemble":
+                shown, _ = ensemble_sources(all_, figure["name"])
+                makers[paths.figure_data(figure["name"])] = lambda i=shown.id: self.label_set(i)
+        return makers
 
+    def shards(self, predictions: str) -> list[str]:
+        shards = self.experiments.predictions[predictions].shards
+        return [self.paths.predictions(predictions, shard, shards) for shard in range(shards)]
 
-def _add_predictions(experiments: Experiments, needs: Needs, predictions_id: str) -> None:
-    predictions = experiments.predictions[predictions_id]
-    _add_model(experiments, needs, predictions.model)
-    _add_split(experiments, needs, predictions.split)
-    needs.predictions[predictions_id] = None
+    def evaluation(self, evaluation_id: str) -> None:
+        if evaluation_id in self.needs.evaluations or self.exists(self.paths.evaluation(evaluation_id)):
+            return
+        evaluation = self.experiments.evaluations[evaluation_id]
+        if evaluation.refinement:
+            self.refinement(evaluation.refinement)
+        else:
+            self.predictions(evaluation.predictions)
+        self.split(evaluation.split)
+        self.needs.evaluations[evaluation_id] = None
 
+    def predictions(self, predictions_id: str) -> None:
+        if predictions_id in self.needs.predictions or all(map(self.exists, self.shards(predictions_id))):
+            return
+        predictions = self.experiments.predictions[predictions_id]
+        self.model(predictions.model)
+        self.split(predictions.split)
+        self.needs.predictions[predictions_id] = None
 
-def _add_model(experiments: Experiments, needs: Needs, model_id: str) -> None:
-    if model_id in needs.models:
-        return
-    model = experiments.models[model_id]
-    _add_split(experiments, needs, model.labelled)
-    if model.label_set:
-        _add_label_set(experiments, needs, model.label_set)
-    for split in (split for pair in experiments.disjoint_splits(model_id) for split in pair):
-        _add_split(experiments, needs, split)
-    needs.models[model_id] = None
+    def refinement(self, refinement_id: str) -> None:
+        refinement = self.experiments.refinements[refinement_id]
+        shards = self.experiments.predictions[refinement.predictions].shards
+        files = [self.paths.refinement(refinement_id, shard, shards) for shard in range(shards)]
+        if refinement_id in self.needs.refinements or all(map(self.exists, files)):
+            return
+        self.predictions(refinement.predictions)
+        self.needs.refinements[refinement_id] = None
 
+    def label_set(self, label_set_id: str) -> None:
+        if label_set_id in self.needs.label_sets or self.exists(self.paths.labels(label_set_id)):
+            return
+        label_set = self.experiments.label_sets[label_set_id]
+        if label_set.refinement:
+            self.refinement(label_set.refinement)
+        else:
+            self.predictions(label_set.predictions)
+        self.split(label_set.split)
+        self.split(label_set.labelled)
+        self.needs.label_sets[label_set_id] = None
 
-def _add_label_set(experiments: Experiments, needs: Needs, label_set_id: str) -> None:
-    label_set = experiments.label_sets[label_set_id]
-    _add_predictions(experiments, needs, label_set.predictions)
-    _add_split(experiments, needs, label_set.labelled)
-    if label_set.refinement:
-        needs.refinements[label_set.refinement] = None
-    needs.label_sets[label_set_id] = None
+    def quality(self, label_set_id: str) -> None:
+        label_set = self.experiments.label_sets[label_set_id]
+        other = self.experiments.compared_label_set(label_set)
+        for shown in (label_set, *([other] if other else [])):
+            self.label_set(shown.id)
+        if label_set.truth:
+            self.split(label_set.truth)
 
+    def model(self, model_id: str) -> None:
+        if model_id in self.needs.models or self.exists(self.paths.model(model_id)):
+            return
+        model = self.experiments.models[model_id]
+        self.split(model.labelled)
+        if model.label_set:
+            self.label_set(model.label_set)
+        if model.teacher and model.spec.initial == "teacher":
+            self.model(model.teacher)
+        for pair in self.experiments.disjoint_splits(model_id):
+            for split in pair:
+                self.split(split)
+        self.needs.models[model_id] = None
 
-def _add_quality(experiments: Experiments, needs: Needs, label_set_id: str) -> None:
-    label_set = experiments.label_sets[label_set_id]
-    other = experiments.compared_label_set(label_set)
-    for shown in [label_set, *([other] if other else [])]:
-        _add_label_set(experiments, needs, shown.id)
-    if label_set.truth:
-        _add_split(experiments, needs, label_set.truth)
-
-
-def _add_split(experiments: Experiments, needs: Needs, split_id: str) -> None:
-    for source in experiments.splits[split_id].sources:
-        _add_split(experiments, needs, source)
-    needs.splits[split_id] = None
+    def split(self, split_id: str) -> None:
+        if split_id in self.needs.splits or self.exists(self.paths.split(split_id)):
+            return
+        for source in self.experiments.splits[split_id].sources:
+            self.split(source)
+        self.needs.splits[split_id] = None

@@ -83,6 +83,18 @@ class Paths:
     def figure(self, figure: str = "{figure}", suffix: str = "png") -> str:
         return f"{self.base}/figures/{figure}.{suffix}"
 
+    @property
+    def tables_so_far(self) -> str:
+        """Folder of tables of which perhaps only some rows were run."""
+        return f"{self.base}/tables-so-far"
+
+    def page(self, page: str = "{page}", suffix: str = "html") -> str:
+        """A page of the report: `page` is tables/NAME, labels/ID/FILE or run-times."""
+        return f"{self.base}/{page}.{suffix}"
+
+    def run_times(self) -> str:
+        return self.page("run-times", "md")
+
     def figure_data(self, figure: str = "{figure}") -> str:
         return f"{self.base}/figures/data/{figure}.json"
 
@@ -92,6 +104,10 @@ class Paths:
 
     def log(self, rule: str, *names: str) -> str:
         return f"{self.base}/logs/{rule}/{'/'.join(names) or 'log'}.log"
+
+    @property
+    def benchmarks(self) -> str:
+        return f"{self.base}/benchmarks"
 
     def benchmark(self, rule: str, *names: str) -> str:
         return f"{self.base}/benchmarks/{rule}/{'/'.join(names) or 'all'}.tsv"

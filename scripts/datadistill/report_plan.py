@@ -51,6 +51,47 @@ def output_files(experiments: Experiments, name: str) -> list[str]:
     return [experiments.paths.figure(name, suffix) for suffix in FIGURE_SUFFIXES]
 
 
+# --- the HTML report: its sections, in order, and what each shows ----------------------------------------------------
+
+_FIGURE_SECTIONS = {
+    **dict.fromkeys(("ensemble", "fractions", "teachers", "lengths"), "2. Figures"),
+    **dict.fromkeys(("gallery", "comparison"), "3. Galleries"),
+    "losses": "4. Loss curves",
+    "thresholds": "5. Thresholds",
+    "label_quality": "6. Label quality",
+}
+
+
+def figure_section(experiments: Experiments, name: str) -> str:
+    """The section of the report that shows a figure."""
+    return _FIGURE_SECTIONS[_entry(experiments, "figures", name)["kind"]]
+
+
+def page_section(page: str) -> str:
+    """The section of the report that shows a page (see `Paths.page`)."""
+    if page.startswith("labels/"):
+        return "5. Thresholds" if page.endswith("/thresholds") else "6. Label quality"
+    return "1. Tables" if page.startswith("tables/") else "7. Run times"
+
+
+def page_title(experiments: Experiments, page: str) -> str:
+    """What the report calls a page."""
+    folder, _, rest = page.partition("/")
+    if folder == "tables":
+        return str(_entry(experiments, "tables", rest)["title"])
+    if folder == "labels":
+        label_set = experiments.label_sets[rest.rpartition("/")[0]]
+        return label_set.name if len(experiments.config["seeds"]) == 1 else f"{label_set.name}, seed {label_set.seed}"
+    return "all jobs"
+
+
+def report_files(experiments: Experiments) -> list[str]:
+    """What the HTML report shows: `all`, with every page of it as HTML."""
+    made, base = outputs(experiments), f"{experiments.paths.base}/"
+    markdown = [*(path for path in made if path.endswith(".md")), experiments.paths.run_times()]
+    return made + [experiments.paths.page(path.removeprefix(base).removesuffix(".md")) for path in markdown]
+
+
 def _entry(experiments: Experiments, key: str, name: str) -> Mapping[str, Any]:
     return next(entry for entry in experiments.config[key] if entry["name"] == name)
 

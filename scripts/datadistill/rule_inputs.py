@@ -13,6 +13,7 @@ from typing import Any
 
 from datadistill.experiments import Experiments
 from datadistill.files import canonical_json
+from datadistill.needs import Needs
 from datadistill.paths import Paths
 from datadistill.report_plan import ensemble_sources
 
@@ -68,12 +69,22 @@ class RuleInputs:
         pairs = self.experiments.disjoint_splits(wildcards.model)
         return " ".join(shlex.quote(f"{self.paths.split(a)}:{self.paths.split(b)}") for a, b in pairs)
 
+    def data_files(self, needs: Needs) -> list[str]:
+        """Splits, leak reports and initial weights of all that a run needs: everything before training."""
+        models = [self.experiments.models[model] for model in needs.models]
+        backbones = dict.fromkeys(m.spec.network.backbone for m in models if m.spec.initial == "imagenet")
+        return [
+            *map(self.paths.split, needs.splits),
+            *(self.paths.leaks(model.id) for model in models),
+            *(self.paths.weights(self.experiments.weights_file(backbone)) for backbone in backbones),
+        ]
+
     # --- training ---------------------------------------------------------------------------------------------
 
     def training(self, wildcards: Any) -> dict[str, str]:
-        """Labelled split and leak report; label set and initial weights where the model has them."""
+        """Labelled split; label set and initial weights where the model has them."""
         model = self.experiments.models[wildcards.model]
-        inputs = {"labelled": self.paths.split(model.labelled), "leaks": self.paths.leaks(model.id)}
+        inputs = {"labelled": self.paths.split(model.labelled)}
         if model.label_set:
             inputs["label_set"] = self.paths.labels(model.label_set)
         if model.spec.initial == "teacher" and model.teacher:
