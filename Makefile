@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config/demo.yaml
+TESTS ?= tests
+TEST_PROCESSES ?= 2
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 LOCKS := envs/bootstrap.txt envs/requirements.txt envs/requirements-detectron2.txt
@@ -53,6 +55,25 @@ report: $(READY)  ## run a config and put its results into one HTML file: make r
 	@snakemake --cores $(CORES) --configfile $(CONFIG) -- report_pages
 	run=$$(python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["run"])' $(CONFIG))
 	snakemake --cores 1 --configfile $(CONFIG) --report results/$$run/report.html -- report_pages
+
+test: lint  ## lint, and all tests, end to end included
+	@export OMP_NUM_THREADS=1
+	python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope $(TESTS)
+
+lint: $(READY)  ## what style, schema and Snakemake have to say
+	@ruff check
+	ruff format --check
+	snakefmt --check Snakefile rules
+	python scripts/document_config.py --check
+	snakemake --lint --configfile config/demo.yaml
+
+format: $(READY)  ## put code and rules into the project's format
+	@ruff check --fix --quiet
+	ruff format
+	snakefmt Snakefile rules
+
+docs: $(READY)  ## write config/README.md from config/schema.yaml
+	@python scripts/document_config.py
 
 clean-env:  ## remove .venv
 	rm -rf $(VENV)

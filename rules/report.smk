@@ -86,12 +86,13 @@ rule explain_ensemble:
         gpu=COMPUTE["label"]["gpu"],
         mem_mb=COMPUTE["label"]["mem_mb"],
         runtime=COMPUTE["label"]["runtime"],
+        device=COMPUTE["device"],
     params:
         spec=INPUTS.ensemble_spec,
         truth=lambda w, input: f"--truth {shlex.quote(input.truth)}" if "truth" in input.keys() else "",
     shell:
         'python "$SCRIPTS/explain_ensemble.py" --spec {params.spec} --model {input.model} --split {input.split}'
-        " --labels {input.labels} {params.truth} --output {output} --device {COMPUTE[device]} --threads {threads} > {log} 2>&1"
+        " --labels {input.labels} {params.truth} --output {output} --device {resources.device} --threads {threads} > {log} 2>&1"
 
 
 rule figure:
@@ -166,6 +167,8 @@ rule report_pages:
 
 # A table of which only some rows were run lies in a folder of its own: beside the finished ones Snakemake would take it for one.
 rule tables_from_existing:
+    log:
+        PATHS.log("tables_from_existing"),
     conda:
         "../envs/report.yaml"
     params:
@@ -175,7 +178,7 @@ rule tables_from_existing:
         folder=PATHS.tables_so_far,
     shell:
         'python "$SCRIPTS/make_table.py" --definition {params.definitions} --published "$SCRIPTS/../config/published.yaml"'
-        " --output-dir {params.folder} --show"
+        " --output-dir {params.folder} --show 2>&1 | tee {log}"
 
 
 for NAME in names_of(EXPERIMENTS):

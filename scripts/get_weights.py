@@ -31,7 +31,9 @@ def main() -> None:
         origin, file = source["path"], find_weights(source["path"])
     found = file_digest(file, 64)
     if expected and not found.startswith(expected):
-        raise UserError(f"{origin}: SHA-256 is {found}, the config says {expected}; is the file complete, and the right one?")
+        raise UserError(
+            f"{origin}: SHA-256 is {found}, the config says {expected}; is the file complete, and the right one?"
+        )
     with open(file, "rb") as stream, atomic_write(output, "wb") as target:
         shutil.copyfileobj(stream, target)
     write_json(arguments.record, {"source": origin, "sha256": found, "size": output.stat().st_size}, indent=1)

@@ -213,6 +213,18 @@ def model_and_best_of(config: Config) -> None:
     config["tables"][0]["rows"][0]["best_of"] = ["teacher"]
 
 
+def figure_of_an_unknown_label_set(config: Config) -> None:
+    named(config, "figures", "figure3")["label_set"] = "pol"
+
+
+def figure_without_its_label_set(config: Config) -> None:
+    del named(config, "figures", "figure3")["label_set"]
+
+
+def figure_of_an_unknown_model(config: Config) -> None:
+    named(config, "figures", "losses")["models"] = ["teachr"]
+
+
 def teacher_of_nobody(config: Config) -> None:
     named(config, "models", "teacher")["initial"] = "teacher"
 
@@ -270,6 +282,9 @@ FAULTS: list[tuple[Callable[[Config], None], list[str]]] = [
     (baseline_beyond_the_table, ["tables: table1a: baseline:", "no row 3"]),
     (row_that_the_paper_lacks, ["tables: table1a: row 1:", "'table1a.4'", "table1a.1 to table1a.3"]),
     (model_and_best_of, ["tables: table1a: rows: entry 1:", "exactly one of", "model or best_of"]),
+    (figure_of_an_unknown_label_set, ["figures: figure3: label_set:", "'pol'", "did you mean 'pool'?"]),
+    (figure_without_its_label_set, ["figures: figure3: label_set:", "missing"]),
+    (figure_of_an_unknown_model, ["figures: losses:", "'teachr'", "did you mean 'teacher'?"]),
     (teacher_of_nobody, ["models: teacher: initial:", "label_set"]),
     (fine_tuned_teacher_of_another_width, ["models: distilled: initial:", "'teacher'", "network"]),
     (label_set_of_another_task, ["models: distilled: label_set:", "'teacher' labels keypoints"]),

@@ -57,6 +57,7 @@ def _section(key: str, node: Schema, schema: Schema, required: bool) -> Iterator
         own = {name: child for name, child in branch["properties"].items() if name not in properties}
         yield from ["", f"### {key} of kind `{kind}`", ""]
         yield from _table(own, branch.get("required", []), schema)
+        yield from _nested(f"{key} of kind `{kind}`", own, schema)
     yield from _nested(key, properties, schema)
 
 

@@ -65,8 +65,15 @@ class Rates:
         name = ": ".join(keys)
         if not isinstance(entry, Mapping) or set(entry) != {"value", "how", "source"}:
             raise UserError(f"{self.path}: {name}: a rate has value, how and source")
-        if entry["how"] not in HOW or not entry["source"] or not isinstance(entry["value"], (int, float)) or entry["value"] < 0:
-            raise UserError(f"{self.path}: {name}: value is a number of 0 or more, how one of {', '.join(HOW)}, and source a text")
+        if (
+            entry["how"] not in HOW
+            or not entry["source"]
+            or not isinstance(entry["value"], (int, float))
+            or entry["value"] < 0
+        ):
+            raise UserError(
+                f"{self.path}: {name}: value is a number of 0 or more, how one of {', '.join(HOW)}, and source a text"
+            )
         self.used[name] = Rate(float(entry["value"]), entry["how"], entry["source"])
         return float(entry["value"])
 
@@ -157,7 +164,9 @@ class _Costs:
             predictions = all_.predictions[predictions_id]
             images = self._images(all_.splits[predictions.split], cost)
             cost.passes += images * len(predictions.spec.transforms)
-            cost.gpu_hours += images * self._pass_seconds(all_.models[predictions.model], predictions.spec.transforms) / 3600
+            cost.gpu_hours += (
+                images * self._pass_seconds(all_.models[predictions.model], predictions.spec.transforms) / 3600
+            )
             cost.disk += images * self.rates.rate("disk", "predictions")
         for refinement_id in needs.refinements:
             refinement = all_.refinements[refinement_id]
@@ -178,14 +187,18 @@ class _Costs:
         spec, rates = model.spec, self.rates
         seconds = rates.of_network("train", "seconds", task=spec.task, backbone=spec.network.backbone)
         side = sum(spec.training.train_scales) / len(spec.training.train_scales)
-        scale = (side / rates.plain("train", "short_side")) ** 2 * spec.training.batch_size / rates.plain("train", "images")
+        scale = (
+            (side / rates.plain("train", "short_side")) ** 2 * spec.training.batch_size / rates.plain("train", "images")
+        )
         return spec.training.iterations * seconds * scale * rates.plain("train", "gpus") / 3600
 
     def model_bytes(self, model: Model) -> float:
         return self.rates.of_network("disk", "model", task=model.spec.task, backbone=model.spec.network.backbone)
 
     def _pass_seconds(self, model: Model, transforms: Sequence[Transform]) -> float:
-        seconds = self.rates.of_network("predict", "seconds", task=model.spec.task, backbone=model.spec.network.backbone)
+        seconds = self.rates.of_network(
+            "predict", "seconds", task=model.spec.task, backbone=model.spec.network.backbone
+        )
         return seconds * relative_cost(transforms, self.rates.plain("predict", "short_side"))
 
     def _images(self, split: Split, cost: Cost) -> int:
@@ -245,7 +258,10 @@ def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
     headings = ["", *counted, *(f"to do: {name}" for name in ("models", "label sets", "GPU-hours", "disk"))]
     rows = [_row(line) for line in [*plan.lines, plan.run]]
     note = experiments.config["data_note"]
-    blocks = [f"# Plan of run {experiments.config['run']!r}: {note}", markdown_table(headings, rows, [False] + [True] * 11)]
+    blocks = [
+        f"# Plan of run {experiments.config['run']!r}: {note}",
+        markdown_table(headings, rows, [False] + [True] * 11),
+    ]
     facts = [
         f"GPU-hours are those of one {rates.plain('gpu')}. What several tables rest on counts in each of them, and once in all.",
         f"While it trains, a model's checkpoint takes up to {gigabytes(plan.checkpoint)} more.",
@@ -261,7 +277,10 @@ def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
     if any(m.spec.network.res2_channels for m in experiments.models.values()):
         facts.append("Some networks are narrowed; rates are of full widths, so GPU-hours are an upper bound.")
     blocks.append("\n".join(f"- {fact}" for fact in facts))
-    blocks.append("## Rates\n\n" + markdown_table(["rate", "value", "known", "from"], _rate_rows(rates), [False, True, False, False]))
+    blocks.append(
+        "## Rates\n\n"
+        + markdown_table(["rate", "value", "known", "from"], _rate_rows(rates), [False, True, False, False])
+    )
     return "\n\n".join(blocks) + "\n"
 
 
@@ -300,9 +319,15 @@ def listing(experiments: Experiments) -> str:
         for model_id in needs_of(experiments, name).models:
             users.setdefault(model_id, []).append(name)
     lines = [f"# Run {experiments.config['run']}: models, label sets and targets", "", "## Models", ""]
-    lines += [_model_line(experiments, model, users.get(model.id, [])) for model in experiments.models.values() if model.seed == seeds[0]]
+    lines += [
+        _model_line(experiments, model, users.get(model.id, []))
+        for model in experiments.models.values()
+        if model.seed == seeds[0]
+    ]
     lines += ["", "## Label sets", ""]
-    lines += [_label_set_line(experiments, id_) for id_, entry in experiments.label_sets.items() if entry.seed == seeds[0]]
+    lines += [
+        _label_set_line(experiments, id_) for id_, entry in experiments.label_sets.items() if entry.seed == seeds[0]
+    ]
     lines += ["", "## Tables", ""]
     for table in experiments.config["tables"]:
         lines += [f"{table['name']} ({table['task']})"]

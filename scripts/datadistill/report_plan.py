@@ -143,6 +143,12 @@ def table_definition(experiments: Experiments, name: str) -> dict[str, Any]:
     }
 
 
+def _baselines(table: Mapping[str, Any]) -> list[int]:
+    """The rows that a table's gains are given against; none of them is measured against itself or another."""
+    given = table["baseline"]
+    return [] if given is None else given if isinstance(given, list) else [given]
+
+
 def table_inputs(experiments: Experiments, name: str) -> list[str]:
     """The evaluation files of every row of a table."""
     table = _entry(experiments, "tables", name)

@@ -32,7 +32,11 @@ def read_job_times(folder: str | Path) -> list[JobTime]:
         for row in rows:
             seconds, memory = row.get("s"), row.get("max_rss")
             if seconds not in (None, *_MISSING):
-                found.append(JobTime(rule, "/".join(rest), float(seconds), None if memory in (None, *_MISSING) else float(memory)))
+                found.append(
+                    JobTime(
+                        rule, "/".join(rest), float(seconds), None if memory in (None, *_MISSING) else float(memory)
+                    )
+                )
     return found
 
 
@@ -46,8 +50,12 @@ def run_times_page(jobs: Iterable[JobTime], *, note: str) -> str:
     training = [[job.name, duration(job.seconds), _memory([job])] for job in jobs if job.rule == "train"]
     blocks = ["# Run times", note, markdown_table(headings, rows, right)]
     if training:
-        blocks.append("## Training\n\n" + markdown_table(["model", "time", "peak memory"], training, [False, True, True]))
-    blocks.append("Wall-clock time of each job; jobs that ran side by side add up. A resumed training counts from where it went on.")
+        blocks.append(
+            "## Training\n\n" + markdown_table(["model", "time", "peak memory"], training, [False, True, True])
+        )
+    blocks.append(
+        "Wall-clock time of each job; jobs that ran side by side add up. A resumed training counts from where it went on."
+    )
     return "\n\n".join(blocks) + "\n"
 
 

@@ -132,7 +132,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             # Only folders of images have no suffix.
-            path.mkdir() if "/images/" in name and not path.suffix == ".json" else path.touch()
+            path.mkdir() if "/images/" in name and path.suffix != ".json" else path.touch()
     done = snakemake(directory, "--touch", "--forceall", "--cores", "1", config=SMALLEST)
     assert done.returncode == 0, done.stderr
     assert any((directory / ".snakemake" / "metadata").iterdir()), "provenance is recorded"

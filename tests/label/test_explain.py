@@ -1,0 +1,59 @@
+"""Figure 2's data: the transforms of one person and their ensemble."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from datadistill.errors import UserError
+from datadistill.explain import explain_ensemble, transform_label
+from datadistill.specs import RefinementSpec, Transform
+
+TRANSFORMS = (tiny.PLAIN, Transform(96, 160, True), Transform(64, 128))
+
+
+def labels_of(split: dict[str, Any]) -> dict[str, Any]:
+    people = [
+        {"id": n, "image_id": image["id"], "category_id": 1, "bbox": [8.0, 10.0, 40.0, 60.0], "area": 2400.0, "score": 0.5 + n / 100}
+        for n, image in enumerate(split["images"])
+    ]
+    return {"images": split["images"], "annotations": people}
+
+
+def spec() -> RefinementSpec:
+    return RefinementSpec("00000000", "11111111", TRANSFORMS, "probabilities", False)
+
+
+def test_each_transform_and_the_ensemble_are_shown(people: Any, split: dict[str, Any]) -> None:
+    shown = explain_ensemble(*people, split, labels_of(split), spec())
+    assert [t["label"] for t in shown["transforms"]] == ["96", "96 flipped", "64"]
+    assert shown["image"] in {image["file_name"] for image in split["images"]}
+    assert shown["box"] == [8.0, 10.0, 48.0, 70.0]
+    assert shown["category"]["keypoints"] == tiny.NAMES
+    assert np.array(shown["ensemble"]).shape == (5, 3)
+    apart = [t["keypoints"] for t in shown["transforms"]]
+    assert any(np.abs(np.array(points) - np.array(shown["ensemble"])).max() > 0.5 for points in apart)
+
+
+def test_truth_is_the_person_of_the_same_place_in_continuous_coordinates(people: Any, split: dict[str, Any]) -> None:
+    labels = labels_of(split)
+    points = [20, 30, 2, 25, 30, 1, 0, 0, 0, 22, 50, 2, 26, 50, 2]
+    near = [{**a, "bbox": [9.0, 10.0, 40.0, 60.0], "keypoints": points, "num_keypoints": 4} for a in labels["annotations"]]
+    far = [{**a, "bbox": [60.0, 10.0, 20.0, 20.0], "keypoints": [1, 1, 2] * 5, "num_keypoints": 5} for a in labels["annotations"]]
+    shown = explain_ensemble(*people, split, labels, spec(), truth={"annotations": far + near})
+    assert shown["truth"][0] == [20.5, 30.5, 2.0]
+    assert shown["truth"][2] == [0.0, 0.0, 0.0], "a keypoint that isn't labelled has no place"
+    assert explain_ensemble(*people, split, labels, spec(), truth={"annotations": far})["truth"] is None
+
+
+def test_no_labels_is_a_clear_error(people: Any, split: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="lower its thresholds"):
+        explain_ensemble(*people, split, {"annotations": []}, spec())
+
+
+def test_transform_labels() -> None:
+    assert transform_label(Transform(800, 1333)) == "800"
+    assert transform_label(Transform(800, 1333, True)) == "800 flipped"

@@ -1,0 +1,256 @@
+"""Data and weights from outside: what a run asks for, what it says when something is missing, and the door for videos."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from planning import REPOSITORY, plan, rules, snakemake
+
+from datadistill.coco_releases import PARTS, missing_files
+from datadistill.config import complete_config
+from datadistill.errors import UserError
+from datadistill.experiments import Experiments, build_experiments
+from datadistill.fetch import read_downloads
+from datadistill.files import canonical_json
+from datadistill.rule_inputs import RuleInputs
+from datadistill.splits import make_split
+from datadistill.videos import read_spec
+
+Config = dict[str, Any]
+
+
+def build(config: Config) -> Experiments:
+    return build_experiments(complete_config(config))
+
+
+def with_split(config: Config, **entry: Any) -> Config:
+    return {**config, "splits": [*config["splits"], {"name": "new", **entry}]}
+
+
+def split_of(config: Config, **entry: Any) -> Any:
+    experiments = build(with_split(config, **entry))
+    return experiments.splits[experiments.split_ids["new"]]
+
+
+def inputs_of(config: Config, **entry: Any) -> dict[str, str]:
+    experiments = build(with_split(config, **entry))
+    wildcards = type("Wildcards", (), {"split": experiments.split_ids["new"]})()
+    return RuleInputs(experiments).split_sources(wildcards)
+
+
+# --- COCO's releases
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_coco_becomes_a_split_without_touching_the_disk(smallest: Config, part: str) -> None:
+    split = split_of(smallest, kind="coco_release", part=part, task="keypoints")
+    assert split.arguments["part"] == part
+    assert split.arguments["data_root"] == "data/coco"
+    assert split.arguments["num_keypoints"] == 17
+    assert inputs_of(smallest, kind="coco_release", part=part, task="keypoints") == {}
+
+
+def test_where_the_data_lie_is_no_part_of_a_name(smallest: Config) -> None:
+    here = split_of(smallest, kind="coco_release", part="co-35", task="keypoints")
+    there = split_of(
+        {**smallest, "data_root": "/elsewhere", "fetch": True}, kind="coco_release", part="co-35", task="keypoints"
+    )
+    assert here.id == there.id
+    assert there.arguments["data_root"] == "/elsewhere"
+    assert here.id != split_of(smallest, kind="coco_release", part="co-35", task="objects").id
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    spec = {"kind": "coco_part", "part": "co-35", "data_root": str(tmp_path), "task": "keypoints", "num_keypoints": 17}
+    with pytest.raises(UserError) as caught:
+        make_split(spec, {})
+    message = str(caught.value)
+    assert all(
+        word in message
+        for word in (str(tmp_path), "instances_train2014.json", "train2017/", "data_root", "fetch: true")
+    )
+    for file in missing_files("co-35", "keypoints", tmp_path):
+        path = tmp_path / file
+        path.mkdir(parents=True) if file.endswith("/") else (path.parent.mkdir(exist_ok=True), path.touch())
+    assert missing_files("co-35", "keypoints", tmp_path) == []
+    assert "unlabeled2017/" in missing_files("un-120", "objects", tmp_path)
+
+
+@pytest.mark.parametrize("task", ["keypoints", "objects"])
+def test_downloads_bring_all_that_a_part_needs(task: str) -> None:
+    known = read_downloads(REPOSITORY / "config" / "downloads.yaml")
+    for part, place in PARTS.items():
+        brought = {path for name in place.downloads for path in known[name].holds or {}}
+        needed = {path.rstrip("/") for path in missing_files(part, task, "/nowhere")}
+        assert needed <= brought, part
+
+
+def test_downloads_are_asked_for_only_when_the_config_says_so(smallest: Config) -> None:
+    asked = inputs_of({**smallest, "fetch": True}, kind="coco_release", part="un-120", task="keypoints")
+    assert sorted(asked.values()) == [
+        f"results/downloads/{name}.json"
+        for name in ("coco-annotations2017", "coco-image-info-unlabeled2017", "coco-unlabeled2017")
+    ]
+
+
+# --- a user's own data
+
+
+def test_ids_to_leave_out_are_inputs(smallest: Config) -> None:
+    entry = {"kind": "coco", "images": "photos", "annotations": "a.json", "task": "objects"}
+    assert inputs_of(smallest, **entry) == {"annotations": "a.json"}
+    assert inputs_of(smallest, **entry, drop_ids=["bad.txt"]) == {"annotations": "a.json", "drop_ids_0": "bad.txt"}
+    assert split_of(smallest, **entry, drop_ids=["bad.txt"]).arguments["drop_ids"] == ["bad.txt"]
+    assert split_of(smallest, **entry).id != split_of(smallest, **entry, drop_ids=["bad.txt"]).id
+
+
+# --- videos
+
+
+def test_a_folder_of_videos_is_no_input_and_fixes_the_name(smallest: Config) -> None:
+    entry = {"kind": "videos", "videos": "data/clips", "count": 9, "seed": 4, "jpeg_quality": 80, "max_size": 640}
+    split = split_of(smallest, **entry)
+    where, spec = read_spec(split.arguments)
+    assert where == {"videos_dir": "data/clips", "dataset": "data/clips"}
+    assert (spec.seed, spec.count, spec.quality, spec.max_side) == (4, 9, 80, 640)
+    assert inputs_of(smallest, **entry) == {}
+    assert split.id != split_of(smallest, **{**entry, "seed": 5}).id
+    listed = split_of(smallest, **entry, list="chosen.txt")
+    assert read_spec(listed.arguments)[0]["list_file"] == "chosen.txt"
+    assert listed.id != split.id
+
+
+def test_rendered_clips_come_through_the_same_door(smallest: Config, tmp_path: Path) -> None:
+    clips = {"count": 4, "frames": 2, "size": [64, 64]}
+    entry = {"kind": "videos", "videos": "rendered", "count": 3, "clips": clips}
+    config = with_split(smallest, **entry)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    experiments = build(config)
+    split_id = experiments.split_ids["new"]
+    target = experiments.paths.split(split_id)
+    planned = rules(plan(tmp_path, path, "--", target))
+    assert planned == {"render_clips": 1, "sample_frames": 1}
+    done = snakemake(tmp_path, "--cores", "1", "--", target, config=path)
+    assert done.returncode == 0, done.stderr
+    split = json.loads((tmp_path / target).read_text())
+    assert len({image["video"] for image in split["images"]}) == 3
+    assert split["annotations"] == []
+    assert all((tmp_path / image["file_name"]).is_file() for image in split["images"])
+    assert json.loads((tmp_path / experiments.paths.split_ledger(split_id)).read_text()) == []
+    other = {**entry, "clips": {**clips, "seed": 1}}
+    assert split_id != split_of(smallest, **other).id
+
+
+# --- initial weights
+
+
+def with_weights(config: Config, backbone: str, **entry: Any) -> Config:
+    changed = copy.deepcopy(config)
+    changed["defaults"]["keypoints"]["initial"] = "imagenet"
+    changed["defaults"]["keypoints"]["network"] = {"backbone": backbone}
+    changed["weights"] = [{"name": backbone, **entry}]
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("backbone", "entry", "file"),
+    [
+        ("R-50", {"url": "https://example.org/R-50.pkl"}, r"R-50\.\w{8}\.pkl"),
+        ("timm:resnet18", {"path": "package:somewhere/a.safetensors"}, r"timm-resnet18\.\w{8}\.safetensors"),
+        ("X-101-32x4d", {"path": "mine.pth"}, r"X-101-32x4d\.\w{8}\.pth"),
+    ],
+)
+def test_any_backbone_s_weights_reach_training_by_config_alone(
+    smallest: Config, backbone: str, entry: Config, file: str
+) -> None:
+    experiments = build(with_weights(smallest, backbone, **entry))
+    model = experiments.model("teacher", 1, "test")
+    wildcards = type("Wildcards", (), {"model": model.id})()
+    name = RuleInputs(experiments).training(wildcards)["initial_weights"].removeprefix("results/weights/")
+    assert re.fullmatch(file, name)
+    assert experiments.weights_source(name)["name"] == backbone
+
+
+def test_a_digest_is_part_of_a_model_s_identity(smallest: Config) -> None:
+    entry = {"url": "https://example.org/R-50.pkl"}
+    models = [
+        build(with_weights(smallest, "R-50", **entry, **more)).model("teacher", 1, "test").id
+        for more in ({}, {"sha256": "0" * 64}, {"sha256": "1" * 8})
+    ]
+    assert len(set(models)) == 3
+
+
+@pytest.mark.parametrize("entry", [{}, {"path": "a.pkl", "url": "https://example.org/a.pkl"}])
+def test_weights_have_one_source(smallest: Config, entry: Config) -> None:
+    with pytest.raises(UserError, match=r"weights: R-50: give exactly one of: path or url"):
+        build(with_weights(smallest, "R-50", **entry))
+
+
+def test_weights_are_fetched_checked_and_recorded(tmp_path: Path) -> None:
+    source = tmp_path / "source" / "R-50.pkl"
+    source.parent.mkdir()
+    source.write_bytes(b"weights" * 1000)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    output, record = tmp_path / "weights" / "R-50.pkl", tmp_path / "weights" / "R-50.json"
+
+    def run(**entry: str) -> subprocess.CompletedProcess[str]:
+        script = [sys.executable, str(REPOSITORY / "scripts" / "get_weights.py")]
+        arguments = [
+            "--source",
+            canonical_json({"name": "R-50", **entry}),
+            "--output",
+            str(output),
+            "--record",
+            str(record),
+        ]
+        return subprocess.run([*script, *arguments], capture_output=True, text=True, check=False)
+
+    assert run(url=source.as_uri(), sha256=digest[:8]).returncode == 0
+    assert output.read_bytes() == source.read_bytes()
+    assert json.loads(record.read_text()) == {"source": source.as_uri(), "sha256": digest, "size": 7000}
+    assert sorted(path.name for path in output.parent.rglob("*") if path.is_file()) == ["R-50.json", "R-50.pkl"]
+    wrong = run(path=str(source), sha256="0" * 64)
+    assert wrong.returncode == 2
+    assert f"SHA-256 is {digest}, the config says 000" in wrong.stderr
+
+
+# --- names of evaluations, rows and targets
+
+
+def test_an_unknown_mode_is_named(smallest: Config) -> None:
+    smallest["tables"][1]["rows"][1]["mode"] = "augmentd"
+    with pytest.raises(
+        UserError, match=r"tables: augmentation: row 2: mode: there is no transform set named 'augmentd'"
+    ):
+        build(smallest)
+
+
+def test_a_row_can_have_a_baseline_of_its_own(smallest: Config) -> None:
+    smallest["tables"][0]["rows"][1]["baseline"] = 5
+    with pytest.raises(UserError, match=r"tables: table1a: row 2: baseline: there is no row 5"):
+        build(smallest)
+
+
+def test_a_table_and_a_figure_share_no_name(smallest: Config) -> None:
+    smallest["figures"][0]["name"] = "table1a"
+    with pytest.raises(UserError, match=r"'table1a' is given twice"):
+        build(smallest)
+
+
+def test_a_target_can_t_be_called_like_a_rule(smallest: Config, tmp_path: Path) -> None:
+    smallest["figures"][0]["name"] = "train"
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(smallest))
+    done = snakemake(tmp_path, "--dry-run", config=path)
+    assert done.returncode != 0
+    assert "a rule is called 'train'; choose another name" in done.stdout + done.stderr

@@ -1,0 +1,110 @@
+"""The HTML report: its pages, and one made of a small run whose outputs are stand-ins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from planning import CONFIG_FOLDER, plan, rules, snakemake
+
+from datadistill.config import load_config
+from datadistill.experiments import build_experiments
+from datadistill.report_plan import figure_section, page_section, page_title, report_files
+from datadistill.run_times import duration, read_job_times, run_times_page
+from datadistill.web_page import web_page
+
+SMALLEST = CONFIG_FOLDER / "smallest.yaml"
+SECTIONS = (
+    "1. Tables",
+    "2. Figures",
+    "3. Galleries",
+    "4. Loss curves",
+    "5. Thresholds",
+    "6. Label quality",
+    "7. Run times",
+)
+HEADER = "s\th:m:s\tmax_rss\tmean_load\n"
+
+
+def test_a_report_of_a_small_run_has_every_section(tmp_path: Path) -> None:
+    jobs = rules(plan(tmp_path, SMALLEST, "--", "report_pages"))
+    # A page of HTML for each page of Markdown: two tables, thresholds, label quality, run times.
+    assert (jobs["page"], jobs["run_times"]) == (5, 1)
+    summary = snakemake(tmp_path, "--summary", "--", "report_pages", config=SMALLEST)
+    files = [line.split("\t")[0] for line in summary.stdout.splitlines() if line.startswith("results/")]
+    for path in (tmp_path / file for file in files):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch() if path.suffix else path.mkdir()
+        os.utime(path, (1e9, 1e9))
+    touch = ["--touch", "--cores", "1", "--forcerun", "table", "figure", "page", "--", "report_pages"]
+    done = snakemake(tmp_path, *touch, config=SMALLEST)
+    assert done.returncode == 0, done.stderr
+    done = snakemake(tmp_path, "--report", "report.html", "--", "report_pages", config=SMALLEST)
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert [section for section in SECTIONS if f'"{section}"' not in report] == []
+    # The templates of workflow and captions are filled in.
+    assert "Results are sorted by section" in report
+    assert "stand in for the paper" in report
+    assert report.count("a handful of iterations") > 5
+
+
+def test_every_page_and_figure_has_a_section_and_a_title() -> None:
+    experiments = build_experiments(load_config(CONFIG_FOLDER / "paper.yaml"))
+    sections = {figure_section(experiments, figure["name"]) for figure in experiments.config["figures"]}
+    pages = [Path(path) for path in report_files(experiments) if path.endswith(".html")]
+    assert len(pages) == 8 + 18 + 2 + 1
+    for page in pages:
+        name = str(page.relative_to(experiments.paths.base).with_suffix(""))
+        sections.add(page_section(name))
+        assert page_title(experiments, name)
+    assert sections == set(SECTIONS)
+
+
+def test_a_web_page_shows_tables_and_no_foreign_markup() -> None:
+    page = web_page(
+        "# A <title>\n\n**Ours:** 1<br>\n**Paper:** 2\n\n| a | b |\n| - | -: |\n| <script>x</script> | 2 |\n"
+    )
+    assert "<title>A &lt;title&gt;</title>" in page
+    assert "</strong> 1<br>" in page
+    assert '<td style="text-align:right">2</td>' in page
+    assert "<script>" not in page
+    # Nothing is loaded from outside.
+    assert "http" not in page
+
+
+def test_run_times_add_up(tmp_path: Path) -> None:
+    for name, text in {
+        "train/one": f"{HEADER}7200.0\t2:00:00\t2500.0\t99\n",
+        "train/two": f"{HEADER}3600.0\t1:00:00\t1500.0\t99\n",
+        "predict/p/0-of-2": f"{HEADER}30.0\t0:00:30\t-\t-\n",
+        "predict/p/1-of-2": f"{HEADER}NA\tNA\tNA\tNA\n",
+        "refine/empty": "",
+    }.items():
+        path = tmp_path / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    jobs = read_job_times(tmp_path)
+    assert [(job.rule, job.name, job.seconds) for job in jobs] == [
+        ("predict", "p/0-of-2", 30.0),
+        ("train", "one", 7200.0),
+        ("train", "two", 3600.0),
+    ]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in run_times_page(jobs, note="x").splitlines()
+        if "|" in line
+    ]
+    assert ["train", "2", "3.0 h", "2.0 h", "2.5 GB"] in rows
+    assert ["predict", "1", "30 s", "30 s", "n/a"] in rows
+    assert ["two", "60 min", "1.5 GB"] in rows
+
+
+def test_a_run_without_records_has_a_page(tmp_path: Path) -> None:
+    assert "# Run times" in run_times_page(read_job_times(tmp_path / "absent"), note="x")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(42, "42 s"), (720, "12 min"), (12_240, "3.4 h")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
