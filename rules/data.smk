@@ -10,9 +10,9 @@ rule fetch:
         PATHS.fetched(),
     log:
         f"{PATHS.root}/downloads/{{download}}.log",
+    priority: 10
     conda:
         "../envs/data.yaml"
-    priority: 10
     resources:
         mem_mb=COMPUTE["data"]["mem_mb"],
         runtime=COMPUTE["data"]["runtime"],
@@ -71,9 +71,9 @@ rule sample_frames:
         PATHS.log("sample_frames", "{split}"),
     wildcard_constraints:
         split=INPUTS.split_pattern(videos=True),
+    priority: 10
     conda:
         "../envs/data.yaml"
-    priority: 10
     threads: COMPUTE["data"]["threads"]
     resources:
         mem_mb=COMPUTE["data"]["mem_mb"],
@@ -97,9 +97,9 @@ rule split:
         PATHS.log("split", "{split}"),
     wildcard_constraints:
         split=INPUTS.split_pattern(videos=False),
+    priority: 10
     conda:
         "../envs/data.yaml"
-    priority: 10
     threads: COMPUTE["data"]["threads"]
     resources:
         mem_mb=COMPUTE["data"]["mem_mb"],

@@ -9,9 +9,9 @@ rule weights:
         PATHS.log("weights", "{backbone}"),
     wildcard_constraints:
         backbone=r"[^/]+",
+    priority: 10
     conda:
         "../envs/data.yaml"
-    priority: 10
     resources:
         mem_mb=COMPUTE["data"]["mem_mb"],
         runtime=COMPUTE["data"]["runtime"],

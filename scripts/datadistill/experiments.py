@@ -437,12 +437,10 @@ def build_experiments(config: Mapping[str, Any]) -> Experiments:
 def _add_rows(experiments: Experiments, table: Mapping[str, Any], published: Published) -> None:
     """The evaluations of a table's rows, after a check that its parts fit together."""
     where = f"tables: {table['name']}"
-    if (table["baseline"] or 1) > len(table["rows"]):
-        raise UserError(f"{where}: baseline: there is no row {table['baseline']}; the table has {len(table['rows'])}")
+    _check_baseline(table["baseline"], len(table["rows"]), where)
     for number, row in enumerate(table["rows"], 1):
         at = f"{where}: row {number}"
-        if (row["baseline"] or 1) > len(table["rows"]):
-            raise UserError(f"{at}: baseline: there is no row {row['baseline']}; the table has {len(table['rows'])}")
+        _check_baseline(row["baseline"], len(table["rows"]), at)
         if len(row["cells"]) != len(table["columns"]):
             raise UserError(f"{at}: it has {len(row['cells'])} cells for {len(table['columns'])} columns; give one a column")
         if row["published"] is not None:
@@ -455,6 +453,17 @@ def _add_rows(experiments: Experiments, table: Mapping[str, Any], published: Pub
                 task = experiments.models[evaluation.model].spec.task
                 if task != table["task"]:
                     raise UserError(f"{at}: model {name!r} learns {task}, but the table's task is {table['task']}")
+
+
+def baseline_rows(baseline: int | list[int] | None) -> list[int]:
+    """The rows, counted from 1, that a config's `baseline` names."""
+    return [] if baseline is None else baseline if isinstance(baseline, list) else [baseline]
+
+
+def _check_baseline(baseline: int | list[int] | None, rows: int, where: str) -> None:
+    for row in baseline_rows(baseline):
+        if row > rows:
+            raise UserError(f"{where}: baseline: there is no row {row}; the table has {rows}")
 
 
 def row_models(row: Mapping[str, Any]) -> list[str]:

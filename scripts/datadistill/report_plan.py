@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datadistill.errors import UserError
-from datadistill.experiments import Evaluation, Experiments, LabelSet, Model, row_models
+from datadistill.experiments import Evaluation, Experiments, LabelSet, Model, baseline_rows, row_models
 from datadistill.files import canonical_json
 from datadistill.tasks import get_task
 
@@ -113,8 +113,7 @@ def table_definition(experiments: Experiments, name: str) -> dict[str, Any]:
     table = _entry(experiments, "tables", name)
     rows = []
     for number, row in enumerate(table["rows"], 1):
-        baseline = row["baseline"] or table["baseline"]
-        baselines = [str(baseline)] if baseline not in (None, number) else []
+        baselines = baseline_rows(table["baseline"] if row["baseline"] is None else row["baseline"])
         candidates = [
             {"label": model, "evaluations": _seed_paths(experiments, _row_evaluations(experiments, table, number, model))}
             for model in row_models(row)
@@ -125,7 +124,8 @@ def table_definition(experiments: Experiments, name: str) -> dict[str, Any]:
                 "cells": dict(zip(table["columns"], map(str, row["cells"]), strict=True)),
                 "published": row["published"],
                 "note": row["note"] or None,
-                "baseline": baselines,
+                # A row that others are measured against isn't measured itself.
+                "baseline": [] if number in baselines else [str(row) for row in baselines],
                 **({"best_of": candidates} if "best_of" in row else {"evaluations": candidates[0]["evaluations"]}),
             }
         )
@@ -141,12 +141,6 @@ def table_definition(experiments: Experiments, name: str) -> dict[str, Any]:
         "compare": not config["proxy"],
         "rows": rows,
     }
-
-
-def _baselines(table: Mapping[str, Any]) -> list[int]:
-    """The rows that a table's gains are given against; none of them is measured against itself or another."""
-    given = table["baseline"]
-    return [] if given is None else given if isinstance(given, list) else [given]
 
 
 def table_inputs(experiments: Experiments, name: str) -> list[str]:

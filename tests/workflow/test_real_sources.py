@@ -102,6 +102,24 @@ def test_downloads_are_asked_for_only_when_the_config_says_so(smallest: Config) 
     ]
 
 
+def test_what_is_there_already_is_not_fetched(smallest: Config, tmp_path: Path) -> None:
+    """The rule itself; nothing of it may touch the network."""
+    file = tmp_path / "coco" / "annotations" / "instances_train2014.json"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    config = with_split(smallest, kind="coco_release", part="co-80", task="objects") | {
+        "fetch": True,
+        "data_root": "coco",
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    record = "results/downloads/coco-annotations2014.json"
+    done = snakemake(tmp_path, "--cores", "1", "--", record, config=path)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((tmp_path / record).read_text())
+    assert found["found"] == ["annotations/instances_train2014.json"]
+
+
 # --- a user's own data
 
 
