@@ -31,6 +31,7 @@ rule render:
         scenes=PATHS.scene_annotations(),
     log:
         PATHS.log("render", "{split}"),
+    priority: 10
     conda:
         "../envs/data.yaml"
     threads: COMPUTE["data"]["threads"]
@@ -49,6 +50,7 @@ rule render_clips:
         directory(PATHS.clips()),
     log:
         PATHS.log("render_clips", "{split}"),
+    priority: 10
     conda:
         "../envs/data.yaml"
     threads: COMPUTE["data"]["threads"]
@@ -119,6 +121,7 @@ rule check_leaks:
         PATHS.leaks(),
     log:
         PATHS.log("check_leaks", "{model}"),
+    priority: 10
     conda:
         "../envs/data.yaml"
     resources:

@@ -25,7 +25,9 @@ def command(processes: int, script: list[str], launcher: str | None) -> list[str
     try:
         return [*shlex.split((launcher or TORCHRUN).format(processes=processes)), *script]
     except (KeyError, IndexError, ValueError) as error:
-        raise UserError(f"DATADISTILL_LAUNCHER: {launcher!r} is not a command with {{processes}} in it ({error})") from None
+        raise UserError(
+            f"DATADISTILL_LAUNCHER: {launcher!r} is not a command with {{processes}} in it ({error})"
+        ) from None
 
 
 def main() -> int:

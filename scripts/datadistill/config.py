@@ -59,7 +59,11 @@ def _leaves(error: Any) -> list[Any]:
     branches: dict[int, list[Any]] = {}
     for sub in error.context:
         branches.setdefault(sub.relative_schema_path[0], []).append(sub)
-    fitting = [subs for subs in branches.values() if not any(s.validator in ("const", "required") and s.validator == "const" for s in subs)]
+    fitting = [
+        subs
+        for subs in branches.values()
+        if not any(s.validator in ("const", "required") and s.validator == "const" for s in subs)
+    ]
     return fitting[0] if len(fitting) == 1 else [error]
 
 
@@ -107,7 +111,9 @@ def _where(path: Any, config: Mapping[str, Any]) -> str:
     for step in path:
         node = node[step]
         if isinstance(step, int):
-            parts.append(str(node.get("name", f"entry {step + 1}")) if isinstance(node, Mapping) else f"entry {step + 1}")
+            parts.append(
+                str(node.get("name", f"entry {step + 1}")) if isinstance(node, Mapping) else f"entry {step + 1}"
+            )
         else:
             parts.append(str(step))
     return "".join(f"{part}: " for part in parts)

@@ -6,11 +6,13 @@ from datadistill.errors import UserError
 
 
 def choose_device(asked: str) -> str:
-    """"auto" is the GPU if there is one, else the CPU; "cuda" without a GPU is a `UserError`."""
+    """ "auto" is the GPU if there is one, else the CPU; "cuda" without a GPU is a `UserError`."""
     import torch
 
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if asked == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda was asked for, but this machine shows no GPU; set device: auto or cpu in the config")
+        raise UserError(
+            "device: cuda was asked for, but this machine shows no GPU; set device: auto or cpu in the config"
+        )
     return asked

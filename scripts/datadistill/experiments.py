@@ -194,15 +194,21 @@ class Experiments:
         if not network.backbone.startswith("timm:"):
             # Whether timm knows a name is asked in training: importing timm takes seconds.
             check_backbone(network.backbone, f"{where}: network: backbone")
-        training = _training({**defaults.get("training", {}), **entry.get("training", {})}, where, labelled_only=label_set is None)
+        training = _training(
+            {**defaults.get("training", {}), **entry.get("training", {})}, where, labelled_only=label_set is None
+        )
         initial = entry.get("initial", defaults.get("initial", "imagenet"))
         teacher = self.models[label_set.teacher] if label_set else None
         if initial == "teacher" and teacher is None:
             raise UserError(f"{where}: initial: teacher needs a label_set, whose teacher it starts from")
         if teacher is not None and teacher.spec.task != task.name:
-            raise UserError(f"{where}: label_set: its teacher {teacher.name!r} labels {teacher.spec.task}, this model learns {task.name}")
+            raise UserError(
+                f"{where}: label_set: its teacher {teacher.name!r} labels {teacher.spec.task}, this model learns {task.name}"
+            )
         if initial == "teacher" and teacher is not None and teacher.spec.network != network:
-            raise UserError(f"{where}: initial: teacher {teacher.name!r} has another network; give both the same, or another initial")
+            raise UserError(
+                f"{where}: initial: teacher {teacher.name!r} has another network; give both the same, or another initial"
+            )
         fraction = float(entry.get("fraction", 1.0)) if label_set else 1.0
         spec = ModelSpec(
             task=task.name,
@@ -219,9 +225,18 @@ class Experiments:
         )
         parts = labelled.name + (f"+{self.splits[label_set.split].name}" if label_set else "")
         model_id = f"{task.name}_{network.backbone.replace(':', '-')}_{parts}_{_thousands(training.iterations)}_s{seed}.{spec.digest}"
-        splits = dict.fromkeys([labelled.id, *([label_set.split, *self.models[label_set.teacher].splits] if label_set else [])])
+        splits = dict.fromkeys(
+            [labelled.id, *([label_set.split, *self.models[label_set.teacher].splits] if label_set else [])]
+        )
         model = Model(
-            name, seed, model_id, spec, labelled.id, label_set.id if label_set else None, teacher.id if teacher else None, tuple(splits)
+            name,
+            seed,
+            model_id,
+            spec,
+            labelled.id,
+            label_set.id if label_set else None,
+            teacher.id if teacher else None,
+            tuple(splits),
         )
         self.models.setdefault(model_id, model)
         self._models[name, seed] = model
@@ -294,7 +309,13 @@ class Experiments:
         )
 
     def _add_predictions(
-        self, model: Model, split: Split, transforms: tuple[Transform, ...], options: Mapping[str, Any], *, plain_keypoints: bool = False
+        self,
+        model: Model,
+        split: Split,
+        transforms: tuple[Transform, ...],
+        options: Mapping[str, Any],
+        *,
+        plain_keypoints: bool = False,
     ) -> Predictions:
         task = get_task(model.spec.task)
         plain = (model.spec.test_scale,)
@@ -308,11 +329,18 @@ class Experiments:
             voting=None if task.refines or transforms == plain else options["voting"],
             keypoints=plain_keypoints and task.refines,
         )
-        made = Predictions(f"{model.name}_on_{split.name}_s{model.seed}.{spec.digest}", spec, model.id, split.id, split.shards)
+        made = Predictions(
+            f"{model.name}_on_{split.name}_s{model.seed}.{spec.digest}", spec, model.id, split.id, split.shards
+        )
         return self.predictions.setdefault(made.id, made)
 
     def _add_refinement(
-        self, predictions: Predictions, gate: Gate | None, transforms: tuple[Transform, ...], options: Mapping[str, Any], split: str
+        self,
+        predictions: Predictions,
+        gate: Gate | None,
+        transforms: tuple[Transform, ...],
+        options: Mapping[str, Any],
+        split: str,
     ) -> Refinement:
         spec = RefinementSpec(
             predictions=predictions.spec.digest,
@@ -321,7 +349,9 @@ class Experiments:
             average=options["average"],
             size_dependent=bool(options["size_dependent"]),
         )
-        made = Refinement(f"{split}_{len(transforms)}-transforms.{spec.digest}", spec, predictions.id, gate.id if gate else None)
+        made = Refinement(
+            f"{split}_{len(transforms)}-transforms.{spec.digest}", spec, predictions.id, gate.id if gate else None
+        )
         return self.refinements.setdefault(made.id, made)
 
     # --- evaluation -------------------------------------------------------------------------------------------
@@ -337,10 +367,22 @@ class Experiments:
         named, at = (options["transforms"], "labelling: transforms") if mode == "augmented" else (mode, where)
         transforms = self.transforms(named, model.spec, at)
         predictions = self._add_predictions(model, split, transforms, options, plain_keypoints=not augmented)
-        refinement = self._add_refinement(predictions, None, transforms, options, split.name) if augmented and task.refines else None
-        spec = EvaluationSpec(predictions.spec.digest, refinement.spec.digest if refinement else None, split.id.rsplit(".", 1)[1])
+        refinement = (
+            self._add_refinement(predictions, None, transforms, options, split.name)
+            if augmented and task.refines
+            else None
+        )
+        spec = EvaluationSpec(
+            predictions.spec.digest, refinement.spec.digest if refinement else None, split.id.rsplit(".", 1)[1]
+        )
         made = Evaluation(
-            f"{model.id}/{split.name}/{mode}.{spec.digest}", spec, model.id, split.id, mode, predictions.id, refinement.id if refinement else None
+            f"{model.id}/{split.name}/{mode}.{spec.digest}",
+            spec,
+            model.id,
+            split.id,
+            mode,
+            predictions.id,
+            refinement.id if refinement else None,
         )
         return self.evaluations.setdefault(made.id, made)
 
@@ -388,7 +430,9 @@ class Experiments:
         trained_on = [model.labelled, *([self.label_sets[model.label_set].split] if model.label_set else [])]
         name = self.config["evaluate_on"].get(model.spec.task)
         held_out = (self.split(name, "evaluate_on").id,) if name else self.evaluation_splits(model_id)
-        pairs = [(a, b) for a in model.splits for b in held_out] + [(a, b) for a in trained_on[:1] for b in trained_on[1:]]
+        pairs = [(a, b) for a in model.splits for b in held_out] + [
+            (a, b) for a in trained_on[:1] for b in trained_on[1:]
+        ]
         return list(dict.fromkeys(pairs))
 
     def weights_source(self, name: str) -> Mapping[str, Any]:
@@ -442,7 +486,9 @@ def _add_rows(experiments: Experiments, table: Mapping[str, Any], published: Pub
         at = f"{where}: row {number}"
         _check_baseline(row["baseline"], len(table["rows"]), at)
         if len(row["cells"]) != len(table["columns"]):
-            raise UserError(f"{at}: it has {len(row['cells'])} cells for {len(table['columns'])} columns; give one a column")
+            raise UserError(
+                f"{at}: it has {len(row['cells'])} cells for {len(table['columns'])} columns; give one a column"
+            )
         if row["published"] is not None:
             try:
                 published.row(row["published"])
@@ -574,15 +620,21 @@ def _training(values: Mapping[str, Any], where: str, *, labelled_only: bool) -> 
             raise UserError(f"{where}: training: the key {key!r} is missing; give it there or under defaults")
     spec = TrainingSpec(**values)
     batch = max(1, round(spec.batch_size * scale))
-    spec = dataclasses.replace(spec, batch_size=batch, learning_rate=float(spec.learning_rate) * batch / spec.batch_size)
+    spec = dataclasses.replace(
+        spec, batch_size=batch, learning_rate=float(spec.learning_rate) * batch / spec.batch_size
+    )
     return dataclasses.replace(spec, labelled_ratio=1.0, generated_background=True) if labelled_only else spec
 
 
-def _weights_identity(initial: str, teacher: Model | None, network: NetworkSpec, config: Mapping[str, Any]) -> str | None:
+def _weights_identity(
+    initial: str, teacher: Model | None, network: NetworkSpec, config: Mapping[str, Any]
+) -> str | None:
     if initial == "teacher" and teacher is not None:
         return teacher.spec.digest
     if initial == "imagenet":
-        entry = _by_name(config["weights"], network.backbone, "entry of weights", f"weights: for backbone {network.backbone}")
+        entry = _by_name(
+            config["weights"], network.backbone, "entry of weights", f"weights: for backbone {network.backbone}"
+        )
         return entry.get("sha256") or digest({k: v for k, v in entry.items() if k != "name"})
     return None
 

@@ -39,7 +39,9 @@ def explain_ensemble(
         raise UserError("the label set has no instance to show; lower its thresholds")
     detections = _as_detections(people)
     each = [
-        refine(model, cfg, categories, split, detections, dataclasses.replace(spec, transforms=(transform,), gate=None)).keypoints
+        refine(
+            model, cfg, categories, split, detections, dataclasses.replace(spec, transforms=(transform,), gate=None)
+        ).keypoints
         for transform in spec.transforms
     ]
     ensemble = refine(model, cfg, categories, split, detections, dataclasses.replace(spec, gate=None)).keypoints

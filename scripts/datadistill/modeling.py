@@ -55,16 +55,19 @@ def check_backbone(name: str, where: str) -> None:
 
         if not timm.is_model(name.removeprefix("timm:")):
             near = difflib.get_close_matches(name.removeprefix("timm:"), timm.list_models(), 1)
-            raise UserError(f"{where}: timm has no model {name.removeprefix('timm:')!r}" + (f"; nearest: {near[0]!r}" if near else ""))
+            raise UserError(
+                f"{where}: timm has no model {name.removeprefix('timm:')!r}"
+                + (f"; nearest: {near[0]!r}" if near else "")
+            )
         return
     if name not in RESNETS:
         near = difflib.get_close_matches(name, RESNETS, 1, cutoff=0.0)
-        raise UserError(f"{where}: unknown backbone {name!r}; nearest: {near[0]!r}; known: {', '.join(RESNETS)}, or timm:NAME")
+        raise UserError(
+            f"{where}: unknown backbone {name!r}; nearest: {near[0]!r}; known: {', '.join(RESNETS)}, or timm:NAME"
+        )
 
 
-def build_config(
-    spec: ModelSpec, categories: Sequence[dict[str, Any]], *, device: str = "cpu"
-) -> CfgNode:
+def build_config(spec: ModelSpec, categories: Sequence[dict[str, Any]], *, device: str = "cpu") -> CfgNode:
     """The detectron2 config of a model.
 
     Starts from the base config of the task, whose results match the paper's supervised rows (see docs/method.md), and
@@ -173,7 +176,9 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[torch.nn.Module, 
     except FileNotFoundError:
         raise UserError(f"{path}: no such model; train it first") from None
     except Exception as error:
-        raise UserError(f"{path}: not a model file of this project ({type(error).__name__}); delete it and train again") from None
+        raise UserError(
+            f"{path}: not a model file of this project ({type(error).__name__}); delete it and train again"
+        ) from None
     if "TIMM" in saved["config"]:
         import datadistill.backbones
     if "LabelledBackground" in saved["config"]:

@@ -57,13 +57,17 @@ class Paths:
         """No rule declares it: Snakemake would delete it when training fails."""
         return f"{self.base}/checkpoints/{model}.pth"
 
-    def predictions(self, predictions: str = "{predictions}", shard: int | str = "{shard}", shards: int | str = "{shards}") -> str:
+    def predictions(
+        self, predictions: str = "{predictions}", shard: int | str = "{shard}", shards: int | str = "{shards}"
+    ) -> str:
         return f"{self.base}/predictions/{predictions}/{shard}-of-{shards}.npz"
 
     def gate(self, gate: str = "{gate}") -> str:
         return f"{self.base}/gates/{gate}.json"
 
-    def refinement(self, refinement: str = "{refinement}", shard: int | str = "{shard}", shards: int | str = "{shards}") -> str:
+    def refinement(
+        self, refinement: str = "{refinement}", shard: int | str = "{shard}", shards: int | str = "{shards}"
+    ) -> str:
         return f"{self.base}/refinements/{refinement}/{shard}-of-{shards}.npz"
 
     def earlier_refinements(self) -> str:

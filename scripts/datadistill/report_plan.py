@@ -24,7 +24,9 @@ def outputs(experiments: Experiments) -> list[str]:
     for name in chosen or []:
         if name not in tables + figures:
             near = difflib.get_close_matches(name, tables + figures, 1, cutoff=0.4)
-            raise UserError(f"build: there is no table or figure named {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise UserError(
+                f"build: there is no table or figure named {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
     # Resolved here, before anything runs, so that a fault in the last figure isn't found after hours of training.
     for name in tables:
         table_definition(experiments, name)
@@ -115,7 +117,10 @@ def table_definition(experiments: Experiments, name: str) -> dict[str, Any]:
     for number, row in enumerate(table["rows"], 1):
         baselines = baseline_rows(table["baseline"] if row["baseline"] is None else row["baseline"])
         candidates = [
-            {"label": model, "evaluations": _seed_paths(experiments, _row_evaluations(experiments, table, number, model))}
+            {
+                "label": model,
+                "evaluations": _seed_paths(experiments, _row_evaluations(experiments, table, number, model)),
+            }
             for model in row_models(row)
         ]
         rows.append(
@@ -164,7 +169,9 @@ def figure_label_set(experiments: Experiments, figure: Mapping[str, Any]) -> Lab
     return experiments.label_set(figure["label_set"], experiments.config["seeds"][0], where)
 
 
-def figure_models(experiments: Experiments, figure: Mapping[str, Any], key: str = "models") -> list[tuple[str, list[Model]]]:
+def figure_models(
+    experiments: Experiments, figure: Mapping[str, Any], key: str = "models"
+) -> list[tuple[str, list[Model]]]:
     """The models that a figure shows: name and one model a seed."""
     where = f"figures: {figure['name']}: {key}"
     names = figure.get(key, [])
@@ -197,7 +204,16 @@ def _gallery(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[
     labels = experiments.paths.labels(label_set.id)
     truth = [experiments.paths.split(label_set.truth)] if label_set.truth else []
     columns = min(5, figure["images"])
-    arguments = ["--task", task, "--labels", labels, "--columns", str(columns), "--lines", str(-(-figure["images"] // columns))]
+    arguments = [
+        "--task",
+        task,
+        "--labels",
+        labels,
+        "--columns",
+        str(columns),
+        "--lines",
+        str(-(-figure["images"] // columns)),
+    ]
     return [labels, *truth], [*arguments, *(["--truth", *truth] if truth else [])]
 
 
@@ -209,7 +225,9 @@ def _thresholds(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[li
 def _label_quality(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     label_set = figure_label_set(experiments, figure)
     if label_set.truth is None:
-        raise UserError(f"figures: {figure['name']}: the truth about split {label_set.split.rsplit('.', 1)[0]} isn't known; leave the figure out")
+        raise UserError(
+            f"figures: {figure['name']}: the truth about split {label_set.split.rsplit('.', 1)[0]} isn't known; leave the figure out"
+        )
     path = experiments.paths.labels(label_set.id, "quality.json")
     return [path], ["--quality", path]
 
@@ -229,7 +247,15 @@ def _comparison(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[li
     shards = [_prediction_shards(experiments, evaluation) for evaluation in evaluations]
     columns = str(min(5, figure["images"]))
     arguments = ["--split", split, "--first", *shards[0], "--first-label", models[0][0]]
-    return [split, *shards[0], *shards[1]], [*arguments, "--second", *shards[1], "--second-label", models[1][0], "--columns", columns]
+    return [split, *shards[0], *shards[1]], [
+        *arguments,
+        "--second",
+        *shards[1],
+        "--second-label",
+        models[1][0],
+        "--columns",
+        columns,
+    ]
 
 
 def _prediction_shards(experiments: Experiments, evaluation: Evaluation) -> list[str]:
@@ -237,7 +263,9 @@ def _prediction_shards(experiments: Experiments, evaluation: Evaluation) -> list
     return [experiments.paths.predictions(evaluation.predictions, shard, shards) for shard in range(shards)]
 
 
-def _model_evaluations(experiments: Experiments, name: str, figure: Mapping[str, Any], mode: str = "plain") -> list[Evaluation]:
+def _model_evaluations(
+    experiments: Experiments, name: str, figure: Mapping[str, Any], mode: str = "plain"
+) -> list[Evaluation]:
     return experiments.row_evaluations({"model": name, "mode": mode}, f"figures: {figure['name']}")
 
 
@@ -254,7 +282,9 @@ def _curve(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[list[st
     kind, references = figure["kind"], figure["references"]
     definition: dict[str, Any] = {"note": f"Data: {experiments.config['data_note']}."}
     if kind == "lengths":
-        definition["points"] = [{"x": m[0].spec.training.iterations, "evaluations": evaluations(name)} for name, m in models]
+        definition["points"] = [
+            {"x": m[0].spec.training.iterations, "evaluations": evaluations(name)} for name, m in models
+        ]
         definition["references"] = [
             {"label": name, "evaluations": evaluations(name), "x": of_seeds[0].spec.training.iterations}
             for name, of_seeds in figure_models(experiments, figure, "references")

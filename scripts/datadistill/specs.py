@@ -203,7 +203,9 @@ def _convert(hint: Any, value: Any) -> Any:
 def parse_spec(cls: type[S], values: Mapping[str, Any]) -> S:
     """The spec whose `canonical()` is `values`; a version other than this code's is refused."""
     if values.get("stage") != cls.stage or values.get("version") != STAGE_VERSIONS[cls.stage]:
-        raise UserError(f"spec of stage {values.get('stage')} version {values.get('version')} can't be read as {cls.stage}")
+        raise UserError(
+            f"spec of stage {values.get('stage')} version {values.get('version')} can't be read as {cls.stage}"
+        )
     return _build(cls, values)
 
 

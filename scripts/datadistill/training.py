@@ -110,7 +110,9 @@ class DistillationTrainer(TrainerBase):
         values = torch.stack([total, *losses.values()]).detach().cpu().tolist()
         self.losses = dict(zip(["total_loss", *losses], values, strict=True))
         if not all(math.isfinite(value) for value in values):
-            raise self._diverged(", ".join(name for name, value in self.losses.items() if not math.isfinite(value)), batch)
+            raise self._diverged(
+                ", ".join(name for name, value in self.losses.items() if not math.isfinite(value)), batch
+            )
         self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()
@@ -159,7 +161,11 @@ class RecordMetrics(HookBase):
         done, now = self.trainer.iter + 1, time.perf_counter()
         last = done == self.trainer.max_iter
         if done % self._every == 0 or last:
-            mean = comm.reduce_dict({k: torch.tensor(v) for k, v in self.trainer.losses.items()}) if _distributed() else None
+            mean = (
+                comm.reduce_dict({k: torch.tensor(v) for k, v in self.trainer.losses.items()})
+                if _distributed()
+                else None
+            )
             losses = {k: float(v) for k, v in (mean or self.trainer.losses).items()}
             self.rows.append({"iteration": done, "lr": self.trainer.optimizer.param_groups[0]["lr"], **losses})
         if comm.is_main_process() and (now - self._logged >= self._log_seconds or last):
@@ -283,7 +289,13 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
         parallel,
         optimizer,
         lambda start: build_loader(
-            images, sampler, batch=batch, iterations=range(start, iterations), rank=rank, world=world, workers=options.workers
+            images,
+            sampler,
+            batch=batch,
+            iterations=range(start, iterations),
+            rank=rank,
+            world=world,
+            workers=options.workers,
         ),
         precision=torch.bfloat16 if spec.training.amp else None,
         device=options.device,
@@ -309,8 +321,13 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
 
     start = _resume(files.checkpoint, spec, model, optimizer, scheduler, rows, trainer.drawn, keep_drawn=rank == 0)
     if comm.is_main_process():
-        what = ", ".join(f"{len(source)} {source.name} ({source.left_out} without annotations left out)" for source in sources)
-        print(f"training on {what}; {iterations} iterations of {batch} images on {world} process(es), {options.device}", flush=True)
+        what = ", ".join(
+            f"{len(source)} {source.name} ({source.left_out} without annotations left out)" for source in sources
+        )
+        print(
+            f"training on {what}; {iterations} iterations of {batch} images on {world} process(es), {options.device}",
+            flush=True,
+        )
         if start:
             print(f"going on from iteration {start}", flush=True)
     trainer.register_hooks(
@@ -368,7 +385,9 @@ def _resume(
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"{path}: damaged checkpoint ({type(error).__name__}); delete it to start this model again") from None
+        raise UserError(
+            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to start this model again"
+        ) from None
     if state["digest"] != spec.digest:
         raise UserError(
             f"{path}: checkpoint of another spec ({state['digest']}, this model is {spec.digest}); delete it to start again"
@@ -393,7 +412,12 @@ def _write_results(
 ) -> None:
     contents = [_contents(files.labelled), _contents(files.label_set) if files.label_set else {}]
     images = [
-        {"source": "labelled" if source == LABELLED else "generated", "image_id": image, "content": contents[source].get(image), "count": count}
+        {
+            "source": "labelled" if source == LABELLED else "generated",
+            "image_id": image,
+            "content": contents[source].get(image),
+            "count": count,
+        }
         for (source, image), count in sorted(drawn.items())
     ]
     total = sum(drawn.values())

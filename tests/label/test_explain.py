@@ -17,7 +17,14 @@ TRANSFORMS = (tiny.PLAIN, Transform(96, 160, True), Transform(64, 128))
 
 def labels_of(split: dict[str, Any]) -> dict[str, Any]:
     people = [
-        {"id": n, "image_id": image["id"], "category_id": 1, "bbox": [8.0, 10.0, 40.0, 60.0], "area": 2400.0, "score": 0.5 + n / 100}
+        {
+            "id": n,
+            "image_id": image["id"],
+            "category_id": 1,
+            "bbox": [8.0, 10.0, 40.0, 60.0],
+            "area": 2400.0,
+            "score": 0.5 + n / 100,
+        }
         for n, image in enumerate(split["images"])
     ]
     return {"images": split["images"], "annotations": people}
@@ -41,8 +48,13 @@ def test_each_transform_and_the_ensemble_are_shown(people: Any, split: dict[str,
 def test_truth_is_the_person_of_the_same_place_in_continuous_coordinates(people: Any, split: dict[str, Any]) -> None:
     labels = labels_of(split)
     points = [20, 30, 2, 25, 30, 1, 0, 0, 0, 22, 50, 2, 26, 50, 2]
-    near = [{**a, "bbox": [9.0, 10.0, 40.0, 60.0], "keypoints": points, "num_keypoints": 4} for a in labels["annotations"]]
-    far = [{**a, "bbox": [60.0, 10.0, 20.0, 20.0], "keypoints": [1, 1, 2] * 5, "num_keypoints": 5} for a in labels["annotations"]]
+    near = [
+        {**a, "bbox": [9.0, 10.0, 40.0, 60.0], "keypoints": points, "num_keypoints": 4} for a in labels["annotations"]
+    ]
+    far = [
+        {**a, "bbox": [60.0, 10.0, 20.0, 20.0], "keypoints": [1, 1, 2] * 5, "num_keypoints": 5}
+        for a in labels["annotations"]
+    ]
     shown = explain_ensemble(*people, split, labels, spec(), truth={"annotations": far + near})
     assert shown["truth"][0] == [20.5, 30.5, 2.0]
     assert shown["truth"][2] == [0.0, 0.0, 0.0], "a keypoint that isn't labelled has no place"

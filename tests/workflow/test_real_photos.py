@@ -23,9 +23,11 @@ pytestmark = [
 ]
 
 
-def few_photos(source: Path, target: Path, count: int) -> None:
-    """A COCO file with the first `count` images that have annotations (or any, where none has)."""
+def few_photos(source: Path, target: Path, count: int, drop: list[str]) -> None:
+    """A COCO file with the first `count` images that have annotations (or any, where none has) and aren't in `drop`."""
     coco = json.loads(source.read_text(encoding="utf-8"))
+    dropped = {image["id"] for path in drop for image in json.loads((REPOSITORY / path).read_text())["images"]}
+    coco["images"] = [image for image in coco["images"] if image["id"] not in dropped]
     annotated = {a["image_id"] for a in coco["annotations"] if a.get("num_keypoints", 1)}
     images = [image for image in coco["images"] if not annotated or image["id"] in annotated][:count]
     kept = {image["id"] for image in images}
@@ -40,9 +42,8 @@ def shrink(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     for split in small["splits"]:
         if split["kind"] == "coco":
             target = folder / f"{split['name']}.json"
-            few_photos(REPOSITORY / split["annotations"], target, PHOTOS)
+            few_photos(REPOSITORY / split["annotations"], target, PHOTOS, split.pop("drop_ids", []))
             split.update(images=str((REPOSITORY / split["images"]).resolve()), annotations=str(target), shards=1)
-            split.pop("drop_ids", None)
         else:
             photos = folder / split["name"]
             photos.mkdir()
@@ -68,8 +69,10 @@ def test_config_runs_end_to_end_on_real_photos(name: str, table: str, tmp_path: 
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(shrink(config, tmp_path)), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", tmp_path]
-        + ["--cores", "2", "--configfile", file],
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", tmp_path),
+            *("--cores", "2", "--configfile", file),
+        ],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
