@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env demo run plan data report test lint format lock clean-env
+.PHONY: help env demo run plan data report test lint format docs lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'

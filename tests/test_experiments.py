@@ -353,3 +353,31 @@ def test_runs_of_different_names_share_no_path(smallest: Config) -> None:
     assert {path.removeprefix("results/smallest/") for path in all_paths(one)} == {
         path.removeprefix("results/other/") for path in all_paths(other)
     }
+
+
+def test_labelled_split_must_be_annotated_for_the_task(smallest: dict[str, Any]) -> None:
+    smallest["models"][0]["labelled"] = "pool"
+    with pytest.raises(UserError, match="split 'pool' has no annotations"):
+        build(smallest)
+
+
+def test_labelled_split_of_another_task_is_refused(smallest: dict[str, Any]) -> None:
+    smallest["splits"].append({"name": "things", "kind": "rendered", "scene": "objects", "images": 3})
+    smallest["models"][0]["labelled"] = "things"
+    with pytest.raises(UserError, match="annotated for objects, not for keypoints"):
+        build(smallest)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"backbone": "timm:resnet81"}, "timm has no model 'resnet81'; nearest: 'resnet"),
+        ({"backbone": "timm:resnet18", "norm": "GN"}, "a timm backbone takes FrozenBN, BN or SyncBN, not GN"),
+    ],
+)
+def test_timm_backbones_are_checked_before_anything_runs(
+    smallest: dict[str, Any], network: dict[str, str], message: str
+) -> None:
+    smallest["models"][0]["network"] = network
+    with pytest.raises(UserError, match=message):
+        build(smallest)

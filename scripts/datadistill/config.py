@@ -59,11 +59,7 @@ def _leaves(error: Any) -> list[Any]:
     branches: dict[int, list[Any]] = {}
     for sub in error.context:
         branches.setdefault(sub.relative_schema_path[0], []).append(sub)
-    fitting = [
-        subs
-        for subs in branches.values()
-        if not any(s.validator in ("const", "required") and s.validator == "const" for s in subs)
-    ]
+    fitting = [subs for subs in branches.values() if not any(sub.validator == "const" for sub in subs)]
     return fitting[0] if len(fitting) == 1 else [error]
 
 

@@ -34,6 +34,8 @@ from datadistill.specs import (
 )
 from datadistill.tasks import get_task
 
+# Kinds of splits that never have annotations of their own.
+UNANNOTATED_KINDS = ("folder", "videos")
 # Kinds of splits that are made from other splits of the run.
 DERIVED_KINDS = ("unlabelled", "union", "fraction")
 # What `videos` of a split says where clips are to be rendered.
@@ -177,6 +179,21 @@ class Experiments:
         leaves = [leaf for source in split.sources for leaf in self.leaf_splits(source)]
         return tuple(dict.fromkeys(leaves)) or (split_id,)
 
+    def _check_annotated(self, split: Split, task: str, where: str) -> None:
+        """Refuse a split whose annotations a task can't learn from, or that has none."""
+        for leaf in (self.splits[name] for name in self.leaf_splits(split.id)):
+            annotated_for = (
+                leaf.arguments.get("task")
+                if leaf.arguments.get("annotated", leaf.kind not in UNANNOTATED_KINDS)
+                else None
+            )
+            if split.kind == "unlabelled" or annotated_for is None:
+                raise UserError(f"{where}: split {split.name!r} has no annotations; name an annotated one")
+            if task == "keypoints" and annotated_for != task:
+                raise UserError(
+                    f"{where}: split {leaf.name!r} is annotated for {annotated_for}, not for {task}; name another"
+                )
+
     # --- models -----------------------------------------------------------------------------------------------
 
     def model(self, name: str, seed: int, where: str) -> Model:
@@ -189,11 +206,12 @@ class Experiments:
         task = get_task(entry["task"])
         defaults = self.config["defaults"].get(task.name, {})
         labelled = self.split(entry["labelled"], f"{where}: labelled")
+        self._check_annotated(labelled, task.name, f"{where}: labelled")
         label_set = self.label_set(entry["label_set"], seed, f"{where}: label_set") if entry.get("label_set") else None
         network = NetworkSpec(**_tuples({**defaults.get("network", {}), **entry.get("network", {})}))
-        if not network.backbone.startswith("timm:"):
-            # Whether timm knows a name is asked in training: importing timm takes seconds.
-            check_backbone(network.backbone, f"{where}: network: backbone")
+        check_backbone(network.backbone, f"{where}: network: backbone")
+        if network.backbone.startswith("timm:") and network.norm == "GN":
+            raise UserError(f"{where}: network: norm: a timm backbone takes FrozenBN, BN or SyncBN, not {network.norm}")
         training = _training(
             {**defaults.get("training", {}), **entry.get("training", {})}, where, labelled_only=label_set is None
         )
@@ -329,6 +347,9 @@ class Experiments:
             voting=None if task.refines or transforms == plain else options["voting"],
             keypoints=plain_keypoints and task.refines,
         )
+        for known in self.predictions.values():
+            if known.spec == spec:
+                return known
         made = Predictions(
             f"{model.name}_on_{split.name}_s{model.seed}.{spec.digest}", spec, model.id, split.id, split.shards
         )

@@ -6,9 +6,12 @@ detectron2's registries (`datadistill.backbones`, `datadistill.background`), nev
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import re
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +32,6 @@ RESNETS: dict[str, dict[str, Any]] = {
     "X-101-32x4d": {"DEPTH": 101, "NUM_GROUPS": 32, "WIDTH_PER_GROUP": 4, "STRIDE_IN_1X1": False},
     "X-101-64x4d": {"DEPTH": 101, "NUM_GROUPS": 64, "WIDTH_PER_GROUP": 4, "STRIDE_IN_1X1": False},
 }
-NORMS = ("FrozenBN", "BN", "SyncBN", "GN")
 
 
 def import_detectron2() -> None:
@@ -40,9 +42,18 @@ def import_detectron2() -> None:
         import detectron2.modeling  # noqa: F401
 
 
-def known_backbones() -> tuple[str, ...]:
-    """Names of backbones that need no prefix; any other is `timm:NAME`."""
-    return tuple(RESNETS)
+@lru_cache(maxsize=1)
+def timm_names() -> frozenset[str]:
+    """The networks that timm defines, read from its source; empty where it isn't installed.
+
+    Importing timm takes seconds and brings torch, too much for reading a config.
+    """
+    spec = importlib.util.find_spec("timm")
+    if spec is None or spec.origin is None:
+        return frozenset()
+    sources = (Path(spec.origin).parent / "models").glob("*.py")
+    registered = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
+    return frozenset(name for source in sources for name in registered.findall(source.read_text(encoding="utf-8")))
 
 
 def check_backbone(name: str, where: str) -> None:
@@ -50,15 +61,10 @@ def check_backbone(name: str, where: str) -> None:
     import difflib
 
     if name.startswith("timm:"):
-        # timm is asked only when a timm name is used: importing it costs a second.
-        import timm
-
-        if not timm.is_model(name.removeprefix("timm:")):
-            near = difflib.get_close_matches(name.removeprefix("timm:"), timm.list_models(), 1)
-            raise UserError(
-                f"{where}: timm has no model {name.removeprefix('timm:')!r}"
-                + (f"; nearest: {near[0]!r}" if near else "")
-            )
+        known, wanted = timm_names(), name.removeprefix("timm:").split(".")[0]
+        if known and wanted not in known:
+            near = difflib.get_close_matches(wanted, known, 1)
+            raise UserError(f"{where}: timm has no model {wanted!r}" + (f"; nearest: {near[0]!r}" if near else ""))
         return
     if name not in RESNETS:
         near = difflib.get_close_matches(name, RESNETS, 1, cutoff=0.0)

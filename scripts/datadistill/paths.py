@@ -47,9 +47,6 @@ class Paths:
     def drawn(self, model: str = "{model}") -> str:
         return f"{self.base}/models/{model}/drawn.json"
 
-    def model_spec(self, model: str = "{model}") -> str:
-        return f"{self.base}/models/{model}/spec.json"
-
     def leaks(self, model: str = "{model}") -> str:
         return f"{self.base}/models/{model}/leaks.json"
 

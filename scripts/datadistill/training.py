@@ -161,12 +161,7 @@ class RecordMetrics(HookBase):
         done, now = self.trainer.iter + 1, time.perf_counter()
         last = done == self.trainer.max_iter
         if done % self._every == 0 or last:
-            mean = (
-                comm.reduce_dict({k: torch.tensor(v) for k, v in self.trainer.losses.items()})
-                if _distributed()
-                else None
-            )
-            losses = {k: float(v) for k, v in (mean or self.trainer.losses).items()}
+            losses = _mean_over_processes(self.trainer.losses)
             self.rows.append({"iteration": done, "lr": self.trainer.optimizer.param_groups[0]["lr"], **losses})
         if comm.is_main_process() and (now - self._logged >= self._log_seconds or last):
             self._logged = now
@@ -205,8 +200,7 @@ class SaveCheckpoint(HookBase):
         # All processes must agree, or one would wait for the others' gradients for ever.
         stop = self._signal is not None
         if _distributed():
-            asked = torch.tensor(float(stop))
-            asked = asked.cuda() if torch.distributed.get_backend() == "nccl" else asked
+            asked = torch.tensor(float(stop), device=_communication_device())
             torch.distributed.all_reduce(asked)
             stop = bool(asked.item())
         done = self.trainer.iter + 1
@@ -218,6 +212,21 @@ class SaveCheckpoint(HookBase):
 
 def _distributed() -> bool:
     return comm.get_world_size() > 1
+
+
+def _communication_device() -> str:
+    """Where tensors must lie to be sent between processes: NCCL knows only GPUs."""
+    return "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+
+
+def _mean_over_processes(losses: Mapping[str, float]) -> dict[str, float]:
+    """The losses averaged over all processes."""
+    if not _distributed():
+        return dict(losses)
+    names = sorted(losses)
+    values = torch.tensor([losses[name] for name in names], device=_communication_device())
+    torch.distributed.all_reduce(values)
+    return dict(zip(names, (values / comm.get_world_size()).tolist(), strict=True))
 
 
 def _clock(seconds: float) -> str:
@@ -307,6 +316,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
         if comm.is_main_process():
             state = {
                 "digest": spec.digest,
+                "processes": world,
                 "iteration": trainer.iter + 1,
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
@@ -391,6 +401,11 @@ def _resume(
     if state["digest"] != spec.digest:
         raise UserError(
             f"{path}: checkpoint of another spec ({state['digest']}, this model is {spec.digest}); delete it to start again"
+        )
+    if state["processes"] != comm.get_world_size():
+        raise UserError(
+            f"{path}: checkpoint of {state['processes']} process(es), but {comm.get_world_size()} are training now; "
+            "go on with as many, or delete it to start again"
         )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

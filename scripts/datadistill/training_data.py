@@ -121,10 +121,9 @@ def build_loader(
     workers: int = 0,
 ) -> Iterator[list[dict[str, Any]]]:
     """The minibatches of `iterations` for one process: lists of examples, in order, whatever the number of workers."""
-    slots = [list(sampler.slots(iteration, batch, rank, world)) for iteration in iterations]
     loader = torch.utils.data.DataLoader(
         images,
-        batch_sampler=slots,
+        batch_sampler=_Slots(sampler, batch, iterations, rank, world),
         num_workers=workers,
         collate_fn=_as_list,
         # Else the loader would take a number from torch's own generator when it starts, and a resumed run would differ.
@@ -134,6 +133,24 @@ def build_loader(
         multiprocessing_context="fork" if workers else None,
     )
     return iter(loader)
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """The slots of each iteration for one process, made when they are asked for: a long run has millions."""
+
+    sampler: MixedSampler
+    batch: int
+    iterations: range
+    rank: int
+    world: int
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for iteration in self.iterations:
+            yield list(self.sampler.slots(iteration, self.batch, self.rank, self.world))
+
+    def __len__(self) -> int:
+        return len(self.iterations)
 
 
 def _as_list(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
