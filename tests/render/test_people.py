@@ -223,4 +223,4 @@ def test_population(scenes):
     assert {f.facing for f in figures} == {"front", "back", "left", "right"}
     assert len({f.pose_name for f in figures}) >= 8
     tall = np.mean([a["bbox"][3] / image.shape[0] > 0.4 for image, annotations, _ in scenes for a in annotations])
-    assert 0.3 < tall < 0.75
+    assert 0.5 < tall < 0.92
