@@ -45,6 +45,8 @@ except UserError as error:
 PATHS = EXPERIMENTS.paths
 INPUTS = RuleInputs(EXPERIMENTS)
 COMPUTE = CONFIG["compute"]
+# Chosen by the config: a build for CUDA can't be solved where there is no GPU.
+VISION_ENVIRONMENT = f"../envs/{COMPUTE['vision_env']}.yaml"
 
 
 onstart:

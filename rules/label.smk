@@ -18,7 +18,7 @@ rule predict:
         PATHS.benchmark("predict", "{predictions}", "{shard}-of-{shards}")
     priority: 1
     conda:
-        "../envs/vision.yaml"
+        VISION_ENVIRONMENT
     threads: COMPUTE["label"]["threads"]
     resources:
         gpu=COMPUTE["label"]["gpu"],
@@ -66,7 +66,7 @@ rule refine:
         PATHS.benchmark("refine", "{refinement}", "{shard}-of-{shards}")
     priority: 1
     conda:
-        "../envs/vision.yaml"
+        VISION_ENVIRONMENT
     threads: COMPUTE["label"]["threads"]
     resources:
         gpu=COMPUTE["label"]["gpu"],

@@ -80,7 +80,7 @@ rule explain_ensemble:
     log:
         PATHS.log("explain_ensemble", "{figure}"),
     conda:
-        "../envs/vision.yaml"
+        VISION_ENVIRONMENT
     threads: COMPUTE["label"]["threads"]
     resources:
         gpu=COMPUTE["label"]["gpu"],

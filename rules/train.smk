@@ -35,7 +35,7 @@ rule train:
     benchmark:
         PATHS.benchmark("train", "{model}")
     conda:
-        "../envs/vision.yaml"
+        VISION_ENVIRONMENT
     threads: COMPUTE["train"]["threads"]
     resources:
         gpu=COMPUTE["train"]["gpu"],
