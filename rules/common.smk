@@ -31,6 +31,7 @@ from datadistill.report_plan import (
     table_definition,
     table_inputs,
 )
+from datadistill.resources import growing
 from datadistill.rule_inputs import RuleInputs, spec_of
 
 try:
