@@ -31,6 +31,7 @@ from datadistill.report_plan import (
     table_definition,
     table_inputs,
 )
+from datadistill.resources import growing
 from datadistill.rule_inputs import RuleInputs, spec_of
 
 try:
@@ -45,6 +46,8 @@ except UserError as error:
 PATHS = EXPERIMENTS.paths
 INPUTS = RuleInputs(EXPERIMENTS)
 COMPUTE = CONFIG["compute"]
+# Chosen by the config: a build for CUDA can't be solved where there is no GPU.
+VISION_ENVIRONMENT = f"../envs/{COMPUTE['vision_env']}.yaml"
 
 
 onstart:

@@ -14,8 +14,8 @@ rule fetch:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
         # One at a time: each checks the free disk space for itself alone.
         downloads=1,
     params:
@@ -36,8 +36,8 @@ rule render:
         "../envs/data.yaml"
     threads: COMPUTE["data"]["threads"]
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         scene=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].scene)),
     shell:
@@ -55,8 +55,8 @@ rule render_clips:
         "../envs/data.yaml"
     threads: COMPUTE["data"]["threads"]
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         clips=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].scene)),
     shell:
@@ -78,8 +78,8 @@ rule sample_frames:
         "../envs/data.yaml"
     threads: COMPUTE["data"]["threads"]
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         arguments=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].arguments)),
         # No output: it holds the journal that an interrupted sampling goes on from.
@@ -104,8 +104,8 @@ rule split:
         "../envs/data.yaml"
     threads: COMPUTE["data"]["threads"]
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         arguments=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].arguments)),
         inputs=INPUTS.split_arguments,
@@ -125,8 +125,8 @@ rule check_leaks:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         pairs=INPUTS.disjoint_pairs,
     shell:

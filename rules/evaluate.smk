@@ -14,8 +14,8 @@ rule score:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         spec=spec_of(EXPERIMENTS.evaluations, "evaluation"),
         task=lambda w: EXPERIMENTS.models[EXPERIMENTS.evaluations[w.evaluation].model].spec.task,

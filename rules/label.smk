@@ -18,12 +18,12 @@ rule predict:
         PATHS.benchmark("predict", "{predictions}", "{shard}-of-{shards}")
     priority: 1
     conda:
-        "../envs/vision.yaml"
+        VISION_ENVIRONMENT
     threads: COMPUTE["label"]["threads"]
     resources:
         gpu=COMPUTE["label"]["gpu"],
-        mem_mb=COMPUTE["label"]["mem_mb"],
-        runtime=COMPUTE["label"]["runtime"],
+        mem_mb=growing(COMPUTE["label"]["mem_mb"]),
+        runtime=growing(COMPUTE["label"]["runtime"]),
         device=COMPUTE["device"],
     params:
         spec=spec_of(EXPERIMENTS.predictions, "predictions"),
@@ -46,8 +46,8 @@ rule gate:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         spec=spec_of(EXPERIMENTS.gates, "gate"),
     shell:
@@ -66,12 +66,12 @@ rule refine:
         PATHS.benchmark("refine", "{refinement}", "{shard}-of-{shards}")
     priority: 1
     conda:
-        "../envs/vision.yaml"
+        VISION_ENVIRONMENT
     threads: COMPUTE["label"]["threads"]
     resources:
         gpu=COMPUTE["label"]["gpu"],
-        mem_mb=COMPUTE["label"]["mem_mb"],
-        runtime=COMPUTE["label"]["runtime"],
+        mem_mb=growing(COMPUTE["label"]["mem_mb"]),
+        runtime=growing(COMPUTE["label"]["runtime"]),
         device=COMPUTE["device"],
     params:
         spec=spec_of(EXPERIMENTS.refinements, "refinement"),
@@ -98,8 +98,8 @@ rule choose_thresholds:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         spec=spec_of(EXPERIMENTS.label_sets, "label_set"),
         task=INPUTS.label_set_task,
@@ -126,8 +126,8 @@ rule annotate:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         spec=spec_of(EXPERIMENTS.label_sets, "label_set"),
         task=INPUTS.label_set_task,

@@ -19,8 +19,8 @@ rule table:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=COMPUTE["report"]["mem_mb"],
-        runtime=COMPUTE["report"]["runtime"],
+        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
+        runtime=growing(COMPUTE["report"]["runtime"]),
     params:
         definition=lambda w: shlex.quote(canonical_json(table_definition(EXPERIMENTS, w.table))),
     shell:
@@ -39,8 +39,8 @@ rule label_quality:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=COMPUTE["report"]["mem_mb"],
-        runtime=COMPUTE["report"]["runtime"],
+        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
+        runtime=growing(COMPUTE["report"]["runtime"]),
     params:
         task=INPUTS.label_set_task,
         names=INPUTS.label_quality_names,
@@ -62,8 +62,8 @@ rule thresholds_page:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=COMPUTE["report"]["mem_mb"],
-        runtime=COMPUTE["report"]["runtime"],
+        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
+        runtime=growing(COMPUTE["report"]["runtime"]),
     params:
         title=lambda w: shlex.quote(INPUTS.label_set_title(w)),
         note=shlex.quote(CONFIG["data_note"]),
@@ -80,12 +80,12 @@ rule explain_ensemble:
     log:
         PATHS.log("explain_ensemble", "{figure}"),
     conda:
-        "../envs/vision.yaml"
+        VISION_ENVIRONMENT
     threads: COMPUTE["label"]["threads"]
     resources:
         gpu=COMPUTE["label"]["gpu"],
-        mem_mb=COMPUTE["label"]["mem_mb"],
-        runtime=COMPUTE["label"]["runtime"],
+        mem_mb=growing(COMPUTE["label"]["mem_mb"]),
+        runtime=growing(COMPUTE["label"]["runtime"]),
         device=COMPUTE["device"],
     params:
         spec=INPUTS.ensemble_spec,
@@ -111,8 +111,8 @@ rule figure:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=COMPUTE["report"]["mem_mb"],
-        runtime=COMPUTE["report"]["runtime"],
+        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
+        runtime=growing(COMPUTE["report"]["runtime"]),
     params:
         arguments=lambda w: shlex.join(figure_parts(EXPERIMENTS, w.figure)[1]),
         stem=PATHS.figure(suffix="png").removesuffix(".png"),
@@ -130,8 +130,8 @@ rule run_times:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=COMPUTE["report"]["mem_mb"],
-        runtime=COMPUTE["report"]["runtime"],
+        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
+        runtime=growing(COMPUTE["report"]["runtime"]),
     params:
         benchmarks=PATHS.benchmarks,
         note=shlex.quote(CONFIG["data_note"]),
@@ -154,8 +154,8 @@ rule page:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=COMPUTE["report"]["mem_mb"],
-        runtime=COMPUTE["report"]["runtime"],
+        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
+        runtime=growing(COMPUTE["report"]["runtime"]),
     shell:
         'python "$SCRIPTS/make_page.py" --input {input} --output {output} > {log} 2>&1'
 

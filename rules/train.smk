@@ -13,8 +13,8 @@ rule weights:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=COMPUTE["data"]["mem_mb"],
-        runtime=COMPUTE["data"]["runtime"],
+        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
+        runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         source=lambda w: shlex.quote(canonical_json(EXPERIMENTS.weights_source(w.backbone))),
     shell:
@@ -35,11 +35,12 @@ rule train:
     benchmark:
         PATHS.benchmark("train", "{model}")
     conda:
-        "../envs/vision.yaml"
+        VISION_ENVIRONMENT
     threads: COMPUTE["train"]["threads"]
     resources:
         gpu=COMPUTE["train"]["gpu"],
-        mem_mb=COMPUTE["train"]["mem_mb"],
+        mem_mb=growing(COMPUTE["train"]["mem_mb"]),
+        # Doesn't grow: training goes on from its checkpoint, so another attempt needs no longer one.
         runtime=COMPUTE["train"]["runtime"],
         # As resources, settings that can't change the result may change without a rerun.
         processes=COMPUTE["train"]["processes"],

@@ -14,6 +14,7 @@ import shlex
 import sys
 
 from datadistill.errors import UserError, run_script
+from datadistill.gpus import claim_gpus
 
 TORCHRUN = f"{shlex.quote(sys.executable)} -m torch.distributed.run --standalone --nproc-per-node {{processes}}"
 
@@ -30,12 +31,20 @@ def command(processes: int, script: list[str], launcher: str | None) -> list[str
         ) from None
 
 
+def device_of(script: list[str]) -> str:
+    """The script's own `--device`, "auto" if it has none."""
+    return script[script.index("--device") + 1] if "--device" in script[:-1] else "auto"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, required=True)
     parser.add_argument("script", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     script = arguments.script[1:] if arguments.script[:1] == ["--"] else arguments.script
+    if arguments.processes > 1 and device_of(script) != "cpu":
+        # One claim for all processes; a single process claims its device itself.
+        claim_gpus(arguments.processes, os.environ)
     line = command(arguments.processes, script, os.environ.get("DATADISTILL_LAUNCHER"))
     # exec: a signal from the scheduler reaches the training process itself.
     os.execvp(line[0], line)

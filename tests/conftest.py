@@ -11,6 +11,8 @@ import yaml
 
 # Two test processes on two cores: more threads each would only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A test process lives long: a GPU that it claimed would be missing to all others.
+os.environ.setdefault("DATADISTILL_GPU_CLAIMS", "off")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
