@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# make test-cluster: installs Slurm if there is none (Debian, root), runs the tests of this folder, and removes what it installed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+packages=(slurm-wlm munge)
+
+before=""
+if ! command -v slurmctld > /dev/null || ! command -v munged > /dev/null; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+    echo "make test-cluster: ${packages[*]} are missing, and only root on Debian can have them installed; install them and try again" >&2
+    exit 2
+  fi
+  before=$(mktemp)
+  dpkg-query --show --showformat='${Package}\n' | sort > "$before"
+fi
+
+clean_up() {
+  tests/cluster/stop_slurm.sh "$cluster"
+  if [ -n "$before" ]; then
+    # Just what was not there before: apt-get's own autoremove would take other packages, too.
+    after=$(dpkg-query --show --showformat='${Package}\n' | sort)
+    mapfile -t added < <(comm -13 "$before" - <<< "$after")
+    rm -f "$before"
+    if (( ${#added[@]} )); then
+      DEBIAN_FRONTEND=noninteractive apt-get purge --yes -qq "${added[@]}" > /dev/null
+    fi
+  fi
+}
+cluster=$(mktemp --directory)/slurm
+trap clean_up EXIT
+
+if [ -n "$before" ]; then
+  echo "Installing ${packages[*]} ..."
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends "${packages[@]}" > /dev/null
+fi
+
+export DATADISTILL_TEST_CLUSTER=$cluster OMP_NUM_THREADS=1
+.venv/bin/python -m pytest -p no:cacheprovider -p no:xdist --durations=0 "$@" tests/cluster
