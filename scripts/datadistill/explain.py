@@ -29,7 +29,7 @@ def explain_ensemble(
     truth: Mapping[str, Any] | None = None,
     candidates: int = 40,
 ) -> dict[str, Any]:
-    """The person whose transforms disagree most, among the `candidates` best-scored large ones of a label set.
+    """One person, chosen by `most_telling` among the `candidates` best-scored large ones of a label set.
 
     Returns `image` (path), `box` (xyxy), `score`, `transforms` (`label`, `keypoints`), `ensemble`, `truth` (or None)
     and `category` (COCO's entry); keypoints are (K, 3): x, y in continuous coordinates of the image, and score (truth: visibility).
@@ -47,7 +47,7 @@ def explain_ensemble(
     ensemble = refine(model, cfg, categories, split, detections, dataclasses.replace(spec, gate=None)).keypoints
     assert ensemble is not None
     stacked = np.stack([points for points in each if points is not None])
-    chosen = _most_disputed(stacked[..., :2], detections.boxes)
+    chosen = most_telling(stacked[..., :2], detections.boxes)
     box = detections.boxes[chosen]
     image_id = int(detections.ids[chosen])
     record = next(image for image in split["images"] if image["id"] == image_id)
@@ -87,15 +87,17 @@ def _as_detections(people: Sequence[Mapping[str, Any]]) -> Detections:
     )
 
 
-def _most_disputed(points: np.ndarray, boxes: np.ndarray) -> int:
-    """Index of the person whose median keypoint spreads most over the transforms, in units of the box's diagonal.
+def most_telling(points: np.ndarray, boxes: np.ndarray) -> int:
+    """Index of the person of whom the transforms agree on the whole, and differ most in a few keypoints.
 
-    `points` is (transforms, people, K, 2). The median ignores a stray keypoint or two; a person that is mostly wrong
-    has a large median, but such people seldom have the best scores.
+    `points` is (transforms, people, K, 2), `boxes` (people, 4). Spread is the mean distance from the transforms' mean, in units of the
+    box's diagonal. Of the half of the people with the smaller median spread, the one with the largest 90th percentile:
+    where most keypoints are disputed, the box holds two people or none, and an average says nothing.
     """
-    spread = np.linalg.norm(points - points.mean(0), axis=-1).mean(0)
     diagonal = np.linalg.norm(boxes[:, 2:] - boxes[:, :2], axis=1)
-    return int(np.argmax(np.median(spread, axis=1) / diagonal))
+    spread = np.linalg.norm(points - points.mean(0), axis=-1).mean(0) / diagonal[:, None]
+    median, high = np.median(spread, axis=1), np.percentile(spread, 90, axis=1)
+    return int(np.argmax(np.where(median <= np.median(median), high, -1.0)))
 
 
 def _truth(truth: Mapping[str, Any], image_id: int, box: np.ndarray) -> list[list[float]] | None:

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from datadistill.errors import UserError
-from datadistill.explain import explain_ensemble, transform_label
+from datadistill.explain import explain_ensemble, most_telling, transform_label
 from datadistill.specs import RefinementSpec, Transform
 
 TRANSFORMS = (tiny.PLAIN, Transform(96, 160, True), Transform(64, 128))
@@ -69,3 +69,12 @@ def test_no_labels_is_a_clear_error(people: Any, split: dict[str, Any]) -> None:
 def test_transform_labels() -> None:
     assert transform_label(Transform(800, 1333)) == "800"
     assert transform_label(Transform(800, 1333, True)) == "800 flipped"
+
+
+def test_a_person_of_a_few_disputed_keypoints_is_chosen() -> None:
+    calm = np.zeros((2, 10, 2))
+    one_disputed, all_disputed = calm.copy(), calm.copy()
+    one_disputed[1, 8:] = 30.0
+    all_disputed[1] = 60.0
+    points = np.stack([calm, one_disputed, all_disputed], axis=1)
+    assert most_telling(points, np.tile([0.0, 0.0, 30.0, 40.0], (3, 1))) == 1
