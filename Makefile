@@ -81,5 +81,5 @@ clean-env:  ## remove .venv
 lock: $(READY)  ## resolve envs/*.in again and write the locked requirements (no download addresses)
 	for name in bootstrap requirements; do
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	    --no-emit-index-url envs/$$name.in --output-file envs/$$name.txt
+	    envs/$$name.in --output-file envs/$$name.txt
 	done
