@@ -425,12 +425,13 @@ def _write_results(
     rows: list[dict[str, Any]],
     drawn: Counter[tuple[int, int]],
 ) -> None:
-    contents = [_contents(files.labelled), _contents(files.label_set) if files.label_set else {}]
+    known = [_images(files.labelled), _images(files.label_set) if files.label_set else {}]
     images = [
         {
             "source": "labelled" if source == LABELLED else "generated",
             "image_id": image,
-            "content": contents[source].get(image),
+            "dataset": known[source][image].get("dataset"),
+            "content": known[source][image].get("content"),
             "count": count,
         }
         for (source, image), count in sorted(drawn.items())
@@ -454,5 +455,5 @@ def _write_results(
     files.checkpoint.unlink(missing_ok=True)
 
 
-def _contents(path: Path) -> dict[int, str | None]:
-    return {image["id"]: image.get("content") for image in read_json(path)["images"]}
+def _images(path: Path) -> dict[int, dict[str, Any]]:
+    return {image["id"]: image for image in read_json(path)["images"]}

@@ -112,6 +112,34 @@ def test_the_chain_of_keypoints(
     assert read_json("provenance.json")["teacher"] == "teacher"
     assert read_json("provenance.json")["libraries"]["inference"]["torch"] == [torch.__version__.split("+")[0]]
 
+    # Without a gate every box is worked on, and the labels are the same.
+    gated = read_json("annotations.json")
+    ungated = RefinementSpec(plain.digest, None, SEVERAL, "probabilities", False)
+    whole = ("--model", "model.pth", "--split", "pool.json", "--predictions", *predictions)
+    chain.run("refine", ungated, *whole, "--output", "ungated.npz")
+    assert len(Detections.load("ungated.npz")) > 18
+    unrestricted = label_spec(plain, ungated)
+    everything = ("--predictions", *predictions, "--refinement", "ungated.npz")
+    chain.run("choose_thresholds", unrestricted, "--task", "keypoints", *POOL, *everything, "--output", "free.json")
+    chosen, free = read_json("thresholds.json"), read_json("free.json")
+    assert free["overall"] == chosen["overall"]
+    # Sums over batches of other sizes differ in their last bits, in which no label does.
+    assert free["keypoints"] == chosen["keypoints"] | {
+        "threshold": pytest.approx(chosen["keypoints"]["threshold"], abs=1e-6)
+    }
+    chain.run(
+        "annotate", unrestricted, "--task", "keypoints", "--thresholds", "free.json", *POOL,
+        "--refinement", "ungated.npz", "--output", "free-annotations.json", "--provenance", "free-provenance.json",
+    )  # fmt: skip
+    ungated_labels = read_json("free-annotations.json")
+    assert all(ungated_labels[key] == gated[key] for key in ("images", "categories"))
+    for one, other in zip(ungated_labels["annotations"], gated["annotations"], strict=True):
+        exact = one.keys() - {"keypoints", "keypoint_scores", "source"}
+        assert {key: one[key] for key in exact} == {key: other[key] for key in exact}
+        np.testing.assert_allclose(one["keypoint_scores"], other["keypoint_scores"], atol=2e-6)
+        assert one["keypoints"][2::3] == other["keypoints"][2::3]
+        np.testing.assert_allclose(one["keypoints"], other["keypoints"], atol=1e-3)
+
     # A higher threshold for boxes, or any for keypoints, needs the same files and nothing else.
     stricter = label_spec(plain, refinement, instance_ratio=0.5, keypoint_threshold=0.0)
     chain.run("choose_thresholds", stricter, "--task", "keypoints", *POOL, *both, "--output", "thresholds.json")

@@ -55,12 +55,31 @@ def world(tmp_path):
     return tmp_path
 
 
-def score(world: Path, *shards: str, spec: str | None = None) -> subprocess.CompletedProcess:
+def score(world: Path, *shards: str, spec: str | None = None, drawn: str | None = None) -> subprocess.CompletedProcess:
     spec = spec or (world / "spec").read_text()
     return run(
         "score.py", "--spec", spec, "--task", "keypoints", "--split", "truth.json",
-        "--predictions", *shards, "--output", "out/evaluation.json", where=world,
+        "--predictions", *shards, *(("--drawn", drawn) if drawn else ()), "--output", "out/evaluation.json", where=world,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("dataset", "number", "content"), [("coco", 2, "recompressed"), ("other", 77, "bytes of 2"), ("other", 2, "new")]
+)
+def test_a_model_that_was_shown_an_image_of_the_split_is_not_scored(world, dataset, number, content):
+    truth = json.loads((world / "truth.json").read_text())
+    for entry in truth["images"]:
+        entry |= {"dataset": "coco", "content": f"bytes of {entry['id']}"}
+    (world / "truth.json").write_text(json.dumps(truth))
+    row = {"source": "labelled", "image_id": number, "dataset": dataset, "content": content, "count": 3}
+    (world / "drawn.json").write_text(json.dumps({"total": 3, "images": [row]}))
+    done = score(world, "0.npz", "1.npz", drawn="drawn.json")
+    if content == "new":
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 2
+    assert f"what training drew and truth.json share 1 image: labelled image {number}" in done.stderr
+    assert not (world / "out").exists()
 
 
 def test_from_predictions_to_a_table(world):

@@ -85,6 +85,7 @@ def rendered(folder: Path, name: str, seed: int, count: int) -> Path:
     for image in coco["images"]:
         image["file_name"] = str(images / image["file_name"])
         image["content"] = file_digest(image["file_name"])
+        image["dataset"] = name
     path = folder / f"{name}.json"
     path.write_text(json.dumps(coco))
     return path

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
+from datadistill.evaluation import METRICS
 
 if TYPE_CHECKING:
     from datadistill.detections import Detections
@@ -28,7 +29,7 @@ class Task(ABC):
     """What differs between tasks. Everything else in the chain is shared.
 
     - `base_config`: path in detectron2's model zoo of the config that a model of this task starts from.
-    - `iou_type`, `metrics`: how pycocotools scores it, and the names of its metrics in order of the paper's columns.
+    - `iou_type`: how pycocotools scores it.
     - `refines`: the labels need a second pass over boxes that survive a gate (keypoints from averaged heatmaps).
       A task that doesn't refine merges the boxes of all transforms in its one pass.
     - `default_count_instances`: which labelled instances the threshold's target counts, "with_keypoints" or "all".
@@ -37,9 +38,13 @@ class Task(ABC):
     name: ClassVar[str]
     base_config: ClassVar[str]
     iou_type: ClassVar[str]
-    metrics: ClassVar[tuple[str, ...]]
     refines: ClassVar[bool]
     default_count_instances: ClassVar[str]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of its metrics, in the order of the paper's columns."""
+        return METRICS[self.iou_type]
 
     @abstractmethod
     def has_target(self, annotation: Mapping[str, Any]) -> bool:

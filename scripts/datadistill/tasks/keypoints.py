@@ -24,7 +24,6 @@ class Keypoints(Task):
     name = "keypoints"
     base_config = "Detectron1-Comparisons/keypoint_rcnn_R_50_FPN_1x.yaml"
     iou_type = "keypoints"
-    metrics = ("AP", "AP50", "AP75", "APm", "APl")
     refines = True
     default_count_instances = "with_keypoints"
 

@@ -18,7 +18,6 @@ class Objects(Task):
     name = "objects"
     base_config = "Detectron1-Comparisons/faster_rcnn_R_50_FPN_noaug_1x.yaml"
     iou_type = "bbox"
-    metrics = ("AP", "AP50", "AP75", "APs", "APm", "APl")
     refines = False
     default_count_instances = "all"
 
