@@ -116,7 +116,7 @@ rule split:
 
 rule check_leaks:
     input:
-        INPUTS.disjoint_splits,
+        INPUTS.checked_splits,
     output:
         PATHS.leaks(),
     log:
@@ -129,8 +129,9 @@ rule check_leaks:
         runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         pairs=INPUTS.disjoint_pairs,
+        categories=INPUTS.same_categories,
     shell:
-        'python "$SCRIPTS/check_leaks.py" --pairs {params.pairs} --output {output} > {log} 2>&1'
+        'python "$SCRIPTS/check_leaks.py" --pairs {params.pairs} --same-categories {params.categories} --output {output} > {log} 2>&1'
 
 
 # Everything that must be right before a GPU is asked for: all images of the run fetched, sampled and checked, no split leaking

@@ -1,4 +1,4 @@
-"""Refuse splits that must be disjoint and share an image: before training."""
+"""Before training: refuse splits that must be disjoint and share an image, or whose categories must be the same and are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datadistill.errors import run_script
 from datadistill.files import write_json
-from datadistill.leaks import check_disjoint
+from datadistill.leaks import check_disjoint, check_same_categories
 from datadistill.splits import Split, read_split
 
 
@@ -23,11 +23,16 @@ def main() -> None:
     """Check the pairs and write what was compared."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", nargs="*", type=pair, default=[], help="a.json:b.json, splits that must be disjoint")
+    parser.add_argument(
+        "--same-categories", nargs="*", default=[], help="annotated splits that must have the same categories"
+    )
     parser.add_argument("--output", required=True)
     arguments = parser.parse_args()
     splits: dict[str, Split] = {}
-    for path in {path for both in arguments.pairs for path in both}:
+    for path in dict.fromkeys([*(path for both in arguments.pairs for path in both), *arguments.same_categories]):
         splits[path] = read_split(path)
+    if arguments.same_categories:
+        check_same_categories({Path(path).stem: splits[path] for path in arguments.same_categories})
     report = {"pairs": [check_disjoint(splits[a], splits[b], (Path(a).stem, Path(b).stem)) for a, b in arguments.pairs]}
     write_json(arguments.output, report, indent=1)
     checked = len(arguments.pairs)

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -359,6 +359,56 @@ def test_labelled_split_must_be_annotated_for_the_task(smallest: dict[str, Any])
     smallest["models"][0]["labelled"] = "pool"
     with pytest.raises(UserError, match="split 'pool' has no annotations"):
         build(smallest)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            lambda c: c.update(evaluate_on={"keypoints": "pool"}),
+            "evaluate_on: keypoints: split 'pool' has no annotations",
+        ),
+        (
+            lambda c: c.update(evaluate_on={"keypoints": "things"}),
+            "evaluate_on: keypoints: split 'things' is annotated for objects",
+        ),
+        (lambda c: c["tables"][0]["rows"][0].update(split="pool"), "table1a: .*split: split 'pool' has no annotations"),
+        (lambda c: c.update(num_keypoints=5), "num_keypoints: 5: .* defined for 17 keypoints only"),
+    ],
+)
+def test_a_split_that_cannot_be_scored_is_refused_before_training(
+    smallest: Config, edit: Callable[[Config], None], message: str
+) -> None:
+    smallest["splits"].append({"name": "things", "kind": "rendered", "scene": "objects", "images": 3})
+    edit(smallest)
+    with pytest.raises(UserError, match=message):
+        build(smallest)
+
+
+@pytest.mark.parametrize("name", ["plain", "augmented"])
+def test_names_of_modes_are_no_names_of_transform_sets(smallest: Config, name: str) -> None:
+    smallest["transform_sets"].append({"name": name, "short_sides": [64], "max_size": 128})
+    with pytest.raises(UserError, match=f"transform_sets: the name '{name}' is taken"):
+        build(smallest)
+
+
+def test_categories_are_compared_along_the_chain_of_teachers(smallest: Config) -> None:
+    smallest["splits"].append({"name": "other", "kind": "rendered", "scene": "people", "images": 3, "seed": 9})
+    named(smallest, "models", "distilled")["labelled"] = "other"
+    experiments = build(smallest)
+    student = model(experiments, "distilled")
+    chain = [split.rsplit(".", 1)[0] for split in experiments.labelled_and_held_out(student.id)]
+    assert chain == ["other", "labelled", "val"]
+
+
+@pytest.mark.parametrize(
+    ("path", "suffix"), [("/data/dir.v1/weights", ""), ("/data/weights", ""), ("a.b/w.pkl", ".pkl")]
+)
+def test_weights_are_named_by_the_suffix_of_their_file_alone(smallest: Config, path: str, suffix: str) -> None:
+    smallest["weights"] = [{"name": "R-50", "path": path}]
+    smallest["defaults"]["keypoints"]["initial"] = "imagenet"
+    name = build(smallest).weights_file("R-50")
+    assert re.fullmatch(rf"R-50\.[0-9a-f]{{8}}{re.escape(suffix)}", name)
 
 
 def test_labelled_split_of_another_task_is_refused(smallest: dict[str, Any]) -> None:

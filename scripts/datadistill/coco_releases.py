@@ -6,7 +6,7 @@ the same in both releases; every labelled image lies in train2017/ or val2017/ u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,15 +135,17 @@ def part_of_coco(
     num_keypoints: int | None = None,
     keep_segmentation: bool = False,
     max_damaged_fraction: float | None = None,
+    drop_ids: Sequence[str] = (),
     workers: int = 1,
 ) -> Made:
     """One of the paper's splits from a folder that holds COCO as downloaded.
 
     Below `data_root` lie `annotations/` of 2014 (ids of train2014: instances_train2014.json) and 2017, and the image
     folders train2017/, val2017/ or unlabeled2017/, as far as the part needs them. Its size must be the official one
-    and none of its ids may be in val2017; otherwise, or when a file is missing, `UserError`.
+    and none of its ids may be in val2017; otherwise, or when a file is missing, `UserError`. After that the images that
+    the files `drop_ids` name are left out, into the ledger.
     """
-    from datadistill.splits import MAX_DAMAGED_FRACTION, from_coco
+    from datadistill.splits import MAX_DAMAGED_FRACTION, Made, from_coco, subset
 
     if part not in PARTS:
         raise UserError(f"COCO has no part {part!r}; known: {', '.join(PARTS)}")
@@ -180,4 +182,9 @@ def part_of_coco(
     if part != "val2017":
         held_out = read_ids(root / _INSTANCES.format(release="val2017"))
         check_partition({part: [image["id"] for image in made.split["images"]], "val2017": held_out}, counts={})
-    return made
+    unwanted = {image_id for path in drop_ids for image_id in read_ids(path)}
+    if not unwanted:
+        return made
+    dropped = [image for image in made.split["images"] if image["id"] in unwanted]
+    kept = subset(made.split, (image["id"] for image in made.split["images"] if image["id"] not in unwanted))
+    return Made(kept, [*made.ledger, *({"file_name": image["file_name"], "reason": "drop_ids"} for image in dropped)])

@@ -11,11 +11,13 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from datadistill.coco_releases import PARTS
 from datadistill.config import SCHEMA_PATH
 from datadistill.errors import UserError
+from datadistill.evaluation import COCO_SIGMAS
 from datadistill.files import digest
 from datadistill.modeling import check_backbone
 from datadistill.paths import Paths
@@ -315,6 +317,11 @@ class Experiments:
 
     def transforms(self, name: str, spec: ModelSpec, where: str) -> tuple[Transform, ...]:
         """The transforms of a named set; "plain" is the model's test scale alone."""
+        for reserved in ("plain", "augmented"):
+            if any(entry["name"] == reserved for entry in self.config["transform_sets"]):
+                raise UserError(
+                    f"transform_sets: the name {reserved!r} is taken by the mode of that name; choose another"
+                )
         if name == "plain":
             return (spec.test_scale,)
         entry = _by_name(self.config["transform_sets"], name, "transform set", where)
@@ -416,7 +423,13 @@ class Experiments:
         split = row.get("split") or self.config["evaluate_on"].get(task)
         if split is None:
             raise UserError(f"evaluate_on: no split for task {task}, which {where} needs; name one")
-        self.split(split, f"{where}: split")
+        named = f"{where}: split" if row.get("split") else f"evaluate_on: {task}"
+        self._check_annotated(self.split(split, named), task, named)
+        if task == "keypoints" and (count := self.config.get("num_keypoints")) not in (None, len(COCO_SIGMAS)):
+            raise UserError(
+                f"num_keypoints: {count}: {where} is scored with COCO's keypoint similarity, which is defined for "
+                f"{len(COCO_SIGMAS)} keypoints only; leave the tables' rows out to train and label without scores"
+            )
         return [self.evaluation(model, split, mode, f"{where}: mode") for model in models]
 
     def evaluation_splits(self, model_id: str) -> tuple[str, ...]:
@@ -456,6 +469,19 @@ class Experiments:
         ]
         return list(dict.fromkeys(pairs))
 
+    def labelled_and_held_out(self, model_id: str) -> list[str]:
+        """Ids of the annotated splits that must have the same categories: those that the model and its teachers learn
+        from, and the one that its task is evaluated on."""
+        model = self.models[model_id]
+        learned = [model.labelled]
+        teacher = self.models[model.teacher] if model.teacher else None
+        while teacher:
+            learned.append(teacher.labelled)
+            teacher = self.models[teacher.teacher] if teacher.teacher else None
+        name = self.config["evaluate_on"].get(model.spec.task)
+        held_out = (self.split(name, "evaluate_on").id,) if name else self.evaluation_splits(model_id)
+        return list(dict.fromkeys([*learned, *held_out]))
+
     def weights_source(self, name: str) -> Mapping[str, Any]:
         """The config's entry of weights whose file is called `name`."""
         return next(entry for entry in self.config["weights"] if self.weights_file(entry["name"]) == name)
@@ -463,8 +489,8 @@ class Experiments:
     def weights_file(self, backbone: str) -> str:
         """File name of a backbone's initial weights, under results/weights/."""
         entry = _by_name(self.config["weights"], backbone, "entry of weights", "weights")
-        suffix = (entry.get("path") or entry["url"]).rsplit(".", 1)[-1]
-        return f"{backbone.replace(':', '-')}.{digest({k: v for k, v in entry.items() if k != 'name'})}.{suffix}"
+        suffix = PurePosixPath(entry.get("path") or entry["url"]).suffix
+        return f"{backbone.replace(':', '-')}.{digest({k: v for k, v in entry.items() if k != 'name'})}{suffix}"
 
     # --- helpers ----------------------------------------------------------------------------------------------
 
@@ -572,6 +598,7 @@ def _split_arguments(
             "kind": "coco_part",
             "part": entry["part"],
             "data_root": config["data_root"],
+            "drop_ids": list(entry.get("drop_ids", [])),
             "max_damaged_fraction": entry["max_damaged_fraction"],
             **_annotated(entry["task"], num_keypoints),
         }

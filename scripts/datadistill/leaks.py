@@ -13,6 +13,39 @@ from datadistill.errors import UserError
 from datadistill.splits import Split
 
 Record = Mapping[str, Any]
+_ADVICE = (
+    "leave them out of one of the splits: by a file of their ids in `drop_ids` (kinds coco and coco_release), or by taking "
+    "the file out of the folder"
+)
+
+
+def check_same_categories(splits: Mapping[str, Split]) -> None:
+    """Refuse annotated splits, given by name, whose categories differ in ids, names or keypoints.
+
+    A model learns, labels and is scored by the ids alone: other ids for the same thing would train and score the wrong
+    classes without a word.
+    """
+    (first, split), *others = splits.items()
+    expected = _categories(split)
+    for name, other in others:
+        found = _categories(other)
+        if found != expected:
+            key = min(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+            raise UserError(
+                f"{first} and {name} have different categories: {key} is {_described(expected.get(key))} in the one, "
+                f"{_described(found.get(key))} in the other; give both annotation files the same categories"
+            )
+
+
+def _categories(split: Split) -> dict[int, tuple[str, tuple[str, ...]]]:
+    return {c["id"]: (c["name"], tuple(c.get("keypoints", ()))) for c in split["categories"]}
+
+
+def _described(category: tuple[str, tuple[str, ...]] | None) -> str:
+    if category is None:
+        return "missing"
+    name, keypoints = category
+    return f"{name!r}" + (f" with {len(keypoints)} keypoints ({', '.join(keypoints[:2])}, ...)" if keypoints else "")
 
 
 def check_disjoint(a: Split, b: Split, names: tuple[str, str] = ("a", "b")) -> dict[str, Any]:
@@ -20,7 +53,7 @@ def check_disjoint(a: Split, b: Split, names: tuple[str, str] = ("a", "b")) -> d
 
     Raises `UserError` with examples when any image is in both.
     """
-    return _compare(a["images"], b["images"], names, "name a file of the ids in the `drop_ids` of one of them")
+    return _compare(a["images"], b["images"], names, _ADVICE)
 
 
 def check_drawn(drawn: Mapping[str, Any], held_out: Split, name: str) -> dict[str, Any]:

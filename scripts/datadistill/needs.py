@@ -165,6 +165,8 @@ class _Walk:
         for pair in self.experiments.disjoint_splits(model_id):
             for split in pair:
                 self.split(split)
+        for split in self.experiments.labelled_and_held_out(model_id):
+            self.split(split)
         self.needs.models[model_id] = None
 
     def split(self, split_id: str) -> None:

@@ -48,7 +48,8 @@ class RuleInputs:
             files = {"annotations": split.arguments["annotations"]}
             return files | {f"drop_ids_{number}": path for number, path in enumerate(split.arguments["drop_ids"])}
         if split.kind == "coco_release":
-            return {f"download_{number}": self.paths.fetched(name) for number, name in enumerate(split.downloads)}
+            files = {f"download_{number}": self.paths.fetched(name) for number, name in enumerate(split.downloads)}
+            return files | {f"drop_ids_{number}": path for number, path in enumerate(split.arguments["drop_ids"])}
         return {f"of_{number}": self.paths.split(source) for number, source in enumerate(split.sources)}
 
     def split_pattern(self, *, videos: bool) -> str:
@@ -61,8 +62,16 @@ class RuleInputs:
         sources = self.experiments.splits[wildcards.split].sources
         return " ".join(shlex.quote(f"{source}={self.paths.split(source)}") for source in sources)
 
-    def disjoint_splits(self, wildcards: Any) -> list[str]:
-        return [self.paths.split(split) for pair in self.experiments.disjoint_splits(wildcards.model) for split in pair]
+    def checked_splits(self, wildcards: Any) -> list[str]:
+        """The splits that the check of a model's splits reads."""
+        pairs = self.experiments.disjoint_splits(wildcards.model)
+        ids = [*(split for pair in pairs for split in pair), *self.experiments.labelled_and_held_out(wildcards.model)]
+        return [self.paths.split(split) for split in dict.fromkeys(ids)]
+
+    def same_categories(self, wildcards: Any) -> str:
+        """The splits that must have the same categories, quoted for the shell."""
+        ids = self.experiments.labelled_and_held_out(wildcards.model)
+        return " ".join(shlex.quote(self.paths.split(split)) for split in ids)
 
     def disjoint_pairs(self, wildcards: Any) -> str:
         """`path:path` for each pair of splits that must not share an image, quoted for the shell."""

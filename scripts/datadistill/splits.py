@@ -446,7 +446,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Maker]] = {
     ),
     "coco_part": (
         ("part", "data_root", "task"),
-        ("num_keypoints", "keep_segmentation", "max_damaged_fraction"),
+        ("num_keypoints", "keep_segmentation", "max_damaged_fraction", "drop_ids"),
         _coco_part_made,
     ),
     "folder": (

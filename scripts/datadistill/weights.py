@@ -245,8 +245,13 @@ def torch_to_detectron2(name: str) -> str:
 def caffe2_to_detectron2(name: str) -> str:
     """The name in detectron2's ResNet of a blob of Detectron's; names of other blobs come back unchanged.
 
+    Of a norm Detectron's own files have scale and bias (`s`, `b`); MSRA's, as detectron2's model zoo keeps them, have
+    `gamma`, `beta`, `running_mean` and `running_var`.
+
     >>> caffe2_to_detectron2("res4_5_branch2b_bn_s")
     'res4.5.conv2.norm.weight'
+    >>> caffe2_to_detectron2("res_conv1_bn_gamma")
+    'stem.conv1.norm.weight'
     """
     name = re.sub(r"^res_conv1_(bn|gn)_", r"conv1_\1_", name)
     name = re.sub(r"^conv1_", "stem.conv1.", name)
@@ -254,8 +259,8 @@ def caffe2_to_detectron2(name: str) -> str:
     name = name.replace("branch1_", "shortcut.")
     name = re.sub(r"branch2([abc])_", lambda match: f"conv{'abc'.index(match[1]) + 1}.", name)
     for ending, replacement in {
-        r"(bn|gn)_s$": "norm.weight",
-        r"(bn|gn)_b$": "norm.bias",
+        r"(bn|gn)_(s|gamma)$": "norm.weight",
+        r"(bn|gn)_(b|beta)$": "norm.bias",
         r"(bn|gn)_(rm|running_mean)$": "norm.running_mean",
         r"(bn|gn)_(riv|running_var)$": "norm.running_var",
         r"\.w$": ".weight",

@@ -122,6 +122,18 @@ def test_parts_from_a_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         make_split({"kind": "coco_part", "part": "co-36", "data_root": str(tmp_path), "task": "keypoints"}, {})
 
 
+def test_ids_to_drop_are_left_out_after_the_count_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(tmp_path)
+    monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", {"co-115": 4})
+    (tmp_path / "same.txt").write_text("2\n")
+    spec = {"kind": "coco_part", "part": "co-115", "data_root": str(tmp_path), "task": "keypoints", "num_keypoints": 1}
+    made = make_split(spec | {"drop_ids": [str(tmp_path / "same.txt")]}, {})
+    assert [image["id"] for image in made.split["images"]] == [1, 3, 4]
+    assert [a["image_id"] for a in made.split["annotations"]] == [1, 3, 4]
+    assert [row["reason"] for row in made.ledger] == ["drop_ids"]
+    assert str(made.ledger[0]["file_name"]).endswith("000000000002.jpg")
+
+
 def test_a_part_that_shares_an_image_with_val2017_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out(tmp_path)
     path = tmp_path / "annotations" / "instances_val2017.json"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from datadistill.errors import UserError
-from datadistill.leaks import check_disjoint, check_drawn
+from datadistill.leaks import check_disjoint, check_drawn, check_same_categories
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -48,6 +48,25 @@ def test_splits_without_hashes_are_refused() -> None:
         check_disjoint(split(("coco", 1, "")), split(("coco", 2, "")))
 
 
+def categorised(*categories: tuple[int, str, int]) -> dict[str, Any]:
+    """A split without images, of categories given as (id, name, number of keypoints)."""
+    listed = [{"id": i, "name": n, "keypoints": [f"k{j}" for j in range(k)]} for i, n, k in categories]
+    return {"images": [], "annotations": [], "categories": listed}
+
+
+def test_categories_must_agree_in_ids_names_and_keypoints() -> None:
+    base = categorised((1, "person", 17), (2, "dog", 0))
+    check_same_categories({"train": base, "val": categorised((2, "dog", 0), (1, "person", 17))})
+    with pytest.raises(
+        UserError, match=r"train and val have different categories: 2 is 'dog' in the one, 'cow' in the"
+    ):
+        check_same_categories({"train": base, "val": categorised((1, "person", 17), (2, "cow", 0))})
+    with pytest.raises(UserError, match="2 is 'dog' in the one, missing in the other"):
+        check_same_categories({"train": base, "val": categorised((1, "person", 17))})
+    with pytest.raises(UserError, match=r"1 is 'person' with 17 keypoints .* 'person' with 5 keypoints"):
+        check_same_categories({"train": base, "val": categorised((1, "person", 5), (2, "dog", 0))})
+
+
 def drawn(*rows: tuple[str, str, int, str]) -> dict[str, Any]:
     """A record of draws given as (source, dataset, id, content)."""
     return {"images": [{"source": s, "dataset": d, "image_id": i, "content": c, "count": 1} for s, d, i, c in rows]}
@@ -80,5 +99,13 @@ def test_script_exits_2_with_one_sentence(tmp_path: Path) -> None:
     assert failed.stderr.count("\n") == 1
     assert "a and c share 1 image" in failed.stderr
     assert not (tmp_path / "leaks.json").exists()
+    assert run("a.json:b.json").returncode == 0
+    for name, category in (("a", "dog"), ("b", "cow")):
+        edited = split(("coco", ord(name), name)) | {"categories": [{"id": 1, "name": category}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(edited))
+    failed = run("a.json:b.json", "--same-categories", "a.json", "b.json")
+    assert failed.returncode == 2
+    assert failed.stderr.strip().endswith("give both annotation files the same categories")
+    (tmp_path / "leaks.json").unlink()
     assert run("a.json:b.json").returncode == 0
     assert json.loads((tmp_path / "leaks.json").read_text())["pairs"][0]["shared"] == 0

