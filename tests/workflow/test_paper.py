@@ -128,6 +128,20 @@ def test_a_dry_run_is_quick_and_needs_no_data(paper: Experiments, empty: Path) -
     assert not (empty / "results").exists()
 
 
+def test_one_gpu_is_a_second_configfile(empty: Path) -> None:
+    one_gpu = str(REPOSITORY / "config" / "machines" / "one-gpu.yaml")
+    done = snakemake(empty, "--dry-run", "--configfile", str(PAPER), one_gpu, "--", "table4a")
+    assert done.returncode == 0, done.stderr
+    resources = re.findall(r"^rule train:\n(?:    .*\n)*?    resources: (.*)$", done.stdout, re.M)
+    assert len(resources) == 3
+    assert all("gpu=1," in line and "processes=1," in line for line in resources)
+    # The same models as with eight.
+    models = set(re.findall(r"models/[^/]+/model\.pth", done.stdout))
+    assert models == set(
+        re.findall(r"models/[^/]+/model\.pth", snakemake(empty, "--dry-run", "--", "table4a", config=PAPER).stdout)
+    )
+
+
 def test_a_table_alone_needs_no_more_than_its_own(paper: Experiments, empty: Path) -> None:
     """Table 1a without Sports-1M's videos, and with COCO to be fetched: not one archive too many."""
     jobs = rules(plan(empty, PAPER, "--config", "fetch=True", "--", "table1a"))
@@ -231,6 +245,6 @@ def test_tables_from_existing_show_a_dash_for_what_was_not_run(paper: Experiment
 
 def test_the_head_names_the_command_and_the_cost() -> None:
     head = PAPER.read_text(encoding="utf-8").split("run: paper")[0]
-    assert "snakemake --cores all --configfile config/paper.yaml" in head
+    assert "snakemake --cores all --resources gpu=8 downloads=1 --configfile config/paper.yaml" in head
     assert "GPU-hours" in head
     assert yaml.safe_load(PAPER.read_text(encoding="utf-8"))["proxy"] is False
