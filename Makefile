@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env demo run plan data report test lint format docs lock clean-env
+.PHONY: help env demo run plan data report test test-conda test-cluster lint format docs lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,6 +59,12 @@ report: $(READY)  ## run a config and put its results into one HTML file: make r
 test: lint  ## lint, and all tests, end to end included
 	@export OMP_NUM_THREADS=1
 	python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope $(TESTS)
+
+test-conda: $(READY)  ## the chain inside the conda environments (network; without a conda on PATH a stand-in solves them)
+	@tests/conda/run.sh
+
+test-cluster: $(READY)  ## the chain on a real Slurm with two fake GPUs (Debian, root: installs Slurm, and removes it again)
+	@tests/cluster/run.sh
 
 lint: $(READY)  ## what style, schema and Snakemake have to say
 	@ruff check
