@@ -32,6 +32,8 @@ CLUSTER = os.environ["DATADISTILL_TEST_CLUSTER"]
 # What this cluster lacks (accounting), and shorter waits than a shared file system and a shared controller need.
 SITE = ["--slurm-status-command", "squeue", "--slurm-no-account"]
 HASTE = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
+# For a whole chain, which takes some four minutes on two free cores.
+MINUTES = 20
 
 
 def slurm(*command: str) -> str:
@@ -80,7 +82,7 @@ class Call:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def finish(self, minutes: float = 20) -> str:
+    def finish(self, minutes: float = MINUTES) -> str:
         """Wait for its end; returns what it printed."""
         try:
             code = self.process.wait(timeout=60 * minutes)
@@ -179,13 +181,13 @@ class Chain:
 def chain(tmp_path_factory: pytest.TempPathFactory, call: Starter) -> Chain:
     directory = tmp_path_factory.mktemp("chain")
     running = call(on_slurm(directory), directory / "snakemake.log")
-    samples = []
-    while running.process.poll() is None:
+    samples, end = [], time.monotonic() + 60 * MINUTES
+    while running.process.poll() is None and time.monotonic() < end:
         shards = jobs_of("refine")
         count = sum(state in ("R", "CG") for _, state in shards)
         samples.append(Sample(time.monotonic(), count, len(shards)))
         time.sleep(1)
-    return Chain(directory, running.finish(), samples)
+    return Chain(directory, running.finish(minutes=1), samples)
 
 
 def test_the_chain_runs_from_data_to_tables(chain: Chain, experiments: Experiments) -> None:
