@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env demo run plan data report test benchmark lint format docs lock clean-env
+.PHONY: help env demo run plan data report test test-conda test-cluster benchmark lint format docs lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,12 @@ benchmark: $(READY)  ## how fast this machine trains and labels with the paper's
 	@for task in keypoints objects; do
 	  PYTHONPATH=scripts python benchmarks/network_speed.py --task $$task --output benchmarks/results/$$task.json
 	done
+
+test-conda: $(READY)  ## the chain inside the conda environments (network; without a conda on PATH a stand-in solves them)
+	@tests/conda/run.sh
+
+test-cluster: $(READY)  ## the chain on a real Slurm with two fake GPUs (Debian, root: installs Slurm, and removes it again)
+	@tests/cluster/run.sh
 
 lint: $(READY)  ## what style, schema and Snakemake have to say
 	@ruff check

@@ -32,7 +32,7 @@ from datadistill.report_plan import (
     table_inputs,
 )
 from datadistill.resources import growing
-from datadistill.rule_inputs import RuleInputs, spec_of
+from datadistill.rule_inputs import RuleInputs, shard_pattern, spec_of
 
 try:
     CONFIG = complete_config(config)

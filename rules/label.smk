@@ -50,8 +50,9 @@ rule gate:
         runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         spec=spec_of(EXPERIMENTS.gates, "gate"),
+        predictions=lambda w, input: shard_pattern(input.predictions),
     shell:
-        'python "$SCRIPTS/gate.py" --spec {params.spec} --predictions {input.predictions} --split {input.split} --labelled {input.labelled}'
+        'python "$SCRIPTS/gate.py" --spec {params.spec} --predictions {params.predictions} --split {input.split} --labelled {input.labelled}'
         " --output {output} > {log} 2>&1"
 
 
@@ -103,11 +104,10 @@ rule choose_thresholds:
     params:
         spec=spec_of(EXPERIMENTS.label_sets, "label_set"),
         task=INPUTS.label_set_task,
-        refinement=lambda w, input: (
-            f"--refinement {' '.join(map(shlex.quote, input.refinement))}" if input.refinement else ""
-        ),
+        predictions=lambda w, input: shard_pattern(input.predictions),
+        refinement=lambda w, input: f"--refinement {shard_pattern(input.refinement)}" if input.refinement else "",
     shell:
-        'python "$SCRIPTS/choose_thresholds.py" --spec {params.spec} --task {params.task} --predictions {input.predictions}'
+        'python "$SCRIPTS/choose_thresholds.py" --spec {params.spec} --task {params.task} --predictions {params.predictions}'
         " {params.refinement} --split {input.split} --labelled {input.labelled} --output {output} > {log} 2>&1"
 
 
@@ -132,7 +132,8 @@ rule annotate:
         spec=spec_of(EXPERIMENTS.label_sets, "label_set"),
         task=INPUTS.label_set_task,
         flag=lambda w: "--refinement" if EXPERIMENTS.label_sets[w.label_set].refinement else "--predictions",
+        detections=lambda w, input: shard_pattern(input.detections),
     shell:
-        'python "$SCRIPTS/annotate.py" --spec {params.spec} --task {params.task} {params.flag} {input.detections}'
+        'python "$SCRIPTS/annotate.py" --spec {params.spec} --task {params.task} {params.flag} {params.detections}'
         " --thresholds {input.thresholds} --split {input.split} --labelled {input.labelled}"
         " --output {output.annotations} --provenance {output.provenance} > {log} 2>&1"

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import re
+import subprocess
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,7 +16,7 @@ from datadistill.config import complete_config
 from datadistill.errors import UserError
 from datadistill.experiments import Experiments, build_experiments
 from datadistill.report_plan import outputs, table_inputs
-from datadistill.rule_inputs import RuleInputs
+from datadistill.rule_inputs import RuleInputs, shard_pattern
 from datadistill.specs import (
     EvaluationSpec,
     GateSpec,
@@ -323,6 +324,16 @@ def test_a_spec_of_other_code_is_refused(base: Experiments) -> None:
         model_spec({**canonical, "version": 999})
     with pytest.raises(UserError, match="stage gate"):
         model_spec({**canonical, "stage": "gate"})
+
+
+@pytest.mark.parametrize("shards", [1, 2, 12])
+def test_shards_are_a_pattern_that_bash_expands_in_their_order(base: Experiments, shards: int) -> None:
+    names = [base.paths.predictions("teacher_on_pool.3f9a2c1d", shard, shards) for shard in range(shards)]
+    expanded = subprocess.run(
+        ["bash", "-c", f"echo {shard_pattern(names)}"], capture_output=True, text=True, check=True
+    )
+    assert expanded.stdout.split() == names
+    assert shard_pattern([]) == ""
 
 
 def all_paths(experiments: Experiments) -> set[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,6 +192,19 @@ class RuleInputs:
         if evaluation.refinement:
             return self.refinement_shards(evaluation.refinement)
         return self.prediction_shards(evaluation.predictions)
+
+
+def shard_pattern(paths: Sequence[str]) -> str:
+    """All shards of one result, in order, as a pattern that bash expands: `{0..7}-of-8.npz`.
+
+    Linux takes no more than 128 KiB in one argument, and a rule's command is one argument of bash: 1,600 names in full are too
+    many. What bash itself starts may have 2 MB.
+    """
+    if not paths:
+        return ""
+    folder, last = paths[-1].rsplit("/", 1)
+    number, rest = last.split("-", 1)
+    return f"{folder}/{{0..{number}}}-{rest}"
 
 
 def spec_of(table: Mapping[str, Any], key: str) -> Callable[[Any], str]:

@@ -249,9 +249,8 @@ def join_processes(processes: int, device: str) -> int:
     if processes == 1:
         return 0
     backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
+    # Without detectron2's group of the processes of one machine: 0.6 makes it in its own launcher alone, and nothing here needs it.
     torch.distributed.init_process_group(backend)
-    local_world = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
-    comm.create_local_process_group(local_world)
     if backend == "nccl":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     return torch.distributed.get_rank()
@@ -291,7 +290,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     _load_initial_weights(model, cfg, spec, files.initial_weights)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
-    device_ids = None if options.device == "cpu" else [comm.get_local_rank()]
+    device_ids = None if options.device == "cpu" else [int(os.environ.get("LOCAL_RANK", "0"))]
     parallel = create_ddp_model(model, broadcast_buffers=False, device_ids=device_ids)
 
     trainer = DistillationTrainer(

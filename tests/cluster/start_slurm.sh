@@ -66,7 +66,7 @@ SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 AccountingStorageType=accounting_storage/none
 MinJobAge=3600
-KillWait=5
+KillWait=30
 OverTimeLimit=0
 GresTypes=gpu
 NodeName=$host NodeAddr=127.0.0.1 CPUs=32 RealMemory=400000 Gres=gpu:$gpus State=UNKNOWN

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make test-conda: the chain inside the project's conda environments. A conda on PATH is used as it is (it downloads gigabytes);
-# without one, a stand-in solves the same files against a channel made of the project's own .venv. Leaves nothing behind.
+# without one, a stand-in solves the same files against a channel made of the project's own .venv. Then detectron2 0.6, the version of those
+# environments. Leaves nothing behind.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -23,3 +24,5 @@ else
   export PATH="$folder/conda/bin:$PATH" STAND_IN_CHANNEL="$folder/channel"
 fi
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -p no:cacheprovider -p no:xdist --durations=0 "$@" tests/conda
+mkdir "$folder/release"
+tests/conda/detectron2_release.sh "$folder/release"

@@ -22,10 +22,10 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 STAND_IN = os.environ["DATADISTILL_TEST_CONDA"] == "stand-in"
 RULE = re.compile(r"\$SCRIPTS/(\w+\.py)")
-# A line that Python runs at its start, put into each environment: where it lives, and what it was started for.
+# A line that Python runs at its start, put into each environment: where it lives, which process, and what it was started for.
 WITNESS = (
     "import os, sys; os.environ.get('DATADISTILL_WITNESS') and len(sys.orig_argv) > 1 and "
-    "open(os.environ['DATADISTILL_WITNESS'], 'a').write(sys.prefix + chr(9) + sys.orig_argv[1] + chr(10))\n"
+    "open(os.environ['DATADISTILL_WITNESS'], 'a').write(chr(9).join([sys.prefix, str(os.getpid()), sys.orig_argv[1]]) + chr(10))\n"
 )
 
 
@@ -94,11 +94,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (site / "witness.pth").write_text(WITNESS, encoding="utf-8")
     done = snakemake(directory, config, DATADISTILL_WITNESS=str(witness))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    rows = [row.split("\t") for row in witness.read_text(encoding="utf-8").splitlines()]
+    # Python may read the line twice at one start (where the environment looks like a venv), so each process counts once.
+    rows = dict.fromkeys(tuple(row.split("\t")) for row in witness.read_text(encoding="utf-8").splitlines())
     return Run(
         directory,
-        Counter(re.findall(r"^rule (\w+):$", done.stdout + done.stderr, re.M)),
-        Counter((folders[Path(prefix)], Path(program).name) for prefix, program in rows),
+        Counter(re.findall(r"^(?:local)?rule (\w+):$", done.stdout + done.stderr, re.M)),
+        Counter((folders[Path(prefix)], Path(program).name) for prefix, _, program in rows),
     )
 
 

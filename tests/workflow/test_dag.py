@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
@@ -48,6 +49,25 @@ def test_snakemake_finds_nothing_to_improve(config: Path, workplace: Path) -> No
 def test_runs_of_different_names_share_no_folder() -> None:
     names = [yaml.safe_load(config.read_text(encoding="utf-8"))["run"] for config in CONFIGS]
     assert len(set(names)) == len(names)
+
+
+def test_thousands_of_shards_fit_into_a_command(workplace: Path) -> None:
+    content = yaml.safe_load(SMALLEST.read_text(encoding="utf-8"))
+    [pool] = [split for split in content["splits"] if split["kind"] == "unlabelled"]
+    config = workplace / "config.yaml"
+
+    def lengths(shards: int) -> dict[str, int]:
+        pool["shards"] = shards
+        config.write_text(yaml.safe_dump(content), encoding="utf-8")
+        done = snakemake(workplace, "--dry-run", "--printshellcmds", config=config)
+        assert done.returncode == 0, done.stderr
+        commands = re.findall(r"python \"\$SCRIPTS/(\w+)\.py\"(.*)", done.stdout + done.stderr)
+        return {script: len(line) for script, line in commands if script in ("gate", "choose_thresholds", "annotate")}
+
+    # A command is one argument of bash, of 128 KiB at most: it mustn't grow with the shards, but for the digits of their number.
+    few, many = lengths(2), lengths(100)
+    assert len(few) == 3
+    assert all(many[script] - few[script] < 20 for script in few)
 
 
 # --- a dry run is instant ---------------------------------------------------------------------------------------------
