@@ -46,7 +46,8 @@ def test_tables_are_the_paper_s(paper: Experiments, smoke: Experiments) -> None:
 
 
 def test_figures_are_the_paper_s(paper: Experiments, smoke: Experiments) -> None:
-    assert entries(smoke, "figures") == entries(paper, "figures")
+    # A network of a few iterations has no detection of 0.7 to show.
+    assert entries(smoke, "figures", "score_threshold") == entries(paper, "figures", "score_threshold")
 
 
 def test_models_and_label_sets_are_the_paper_s(paper: Experiments, smoke: Experiments) -> None:
