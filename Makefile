@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env demo run plan data report test test-conda test-cluster benchmark lint format docs lock clean-env
+.PHONY: help env demo smoke run plan data report test test-conda test-cluster benchmark lint format docs lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,11 @@ $(READY): $(LOCKS)
 demo: $(READY)  ## run the whole chain on the embedded, rendered data set, and print its tables
 	@snakemake --cores $(CORES) --configfile config/demo.yaml
 	python scripts/show_results.py --config config/demo.yaml
+
+smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (2 cores: @@MIN@@ minutes)
+	@snakemake --cores $(CORES) --configfile config/smoke.yaml
+	python scripts/show_results.py --config config/smoke.yaml
+	echo "Time in all: $$((SECONDS / 60)) min $$((SECONDS % 60)) s"
 
 run: $(READY)  ## run a config of your choice: make run CONFIG=config/coco-mini.yaml
 	@snakemake --cores $(CORES) --configfile $(CONFIG)

@@ -31,6 +31,8 @@ rule render:
         scenes=PATHS.scene_annotations(),
     log:
         PATHS.log("render", "{split}"),
+    benchmark:
+        PATHS.benchmark("render", "{split}")
     priority: 10
     conda:
         "../envs/data.yaml"
@@ -50,6 +52,8 @@ rule render_clips:
         directory(PATHS.clips()),
     log:
         PATHS.log("render_clips", "{split}"),
+    benchmark:
+        PATHS.benchmark("render_clips", "{split}")
     priority: 10
     conda:
         "../envs/data.yaml"
@@ -71,6 +75,8 @@ rule sample_frames:
         ledger=PATHS.split_ledger(),
     log:
         PATHS.log("sample_frames", "{split}"),
+    benchmark:
+        PATHS.benchmark("sample_frames", "{split}")
     wildcard_constraints:
         split=INPUTS.split_pattern(videos=True),
     priority: 10
@@ -97,6 +103,8 @@ rule split:
         ledger=PATHS.split_ledger(),
     log:
         PATHS.log("split", "{split}"),
+    benchmark:
+        PATHS.benchmark("split", "{split}")
     wildcard_constraints:
         split=INPUTS.split_pattern(videos=False),
     priority: 10
@@ -121,6 +129,8 @@ rule check_leaks:
         PATHS.leaks(),
     log:
         PATHS.log("check_leaks", "{model}"),
+    benchmark:
+        PATHS.benchmark("check_leaks", "{model}")
     priority: 10
     conda:
         "../envs/data.yaml"

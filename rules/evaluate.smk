@@ -11,6 +11,8 @@ rule score:
         PATHS.evaluation(),
     log:
         PATHS.log("score", "{evaluation}"),
+    benchmark:
+        PATHS.benchmark("score", "{evaluation}")
     conda:
         "../envs/data.yaml"
     resources:

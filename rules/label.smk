@@ -42,6 +42,8 @@ rule gate:
         PATHS.gate(),
     log:
         PATHS.log("gate", "{gate}"),
+    benchmark:
+        PATHS.benchmark("gate", "{gate}")
     priority: 1
     conda:
         "../envs/data.yaml"
@@ -95,6 +97,8 @@ rule choose_thresholds:
         PATHS.labels(file="thresholds.json"),
     log:
         PATHS.log("choose_thresholds", "{label_set}"),
+    benchmark:
+        PATHS.benchmark("choose_thresholds", "{label_set}")
     priority: 1
     conda:
         "../envs/data.yaml"
@@ -122,6 +126,8 @@ rule annotate:
         provenance=PATHS.labels(file="provenance.json"),
     log:
         PATHS.log("annotate", "{label_set}"),
+    benchmark:
+        PATHS.benchmark("annotate", "{label_set}")
     priority: 1
     conda:
         "../envs/data.yaml"

@@ -16,6 +16,8 @@ rule table:
         latex=PATHS.table(suffix="tex"),
     log:
         PATHS.log("table", "{table}"),
+    benchmark:
+        PATHS.benchmark("table", "{table}")
     conda:
         "../envs/report.yaml"
     resources:
@@ -36,6 +38,8 @@ rule label_quality:
         page=PATHS.labels(file="quality.md"),
     log:
         PATHS.log("label_quality", "{label_set}"),
+    benchmark:
+        PATHS.benchmark("label_quality", "{label_set}")
     conda:
         "../envs/report.yaml"
     resources:
@@ -59,6 +63,8 @@ rule thresholds_page:
         PATHS.labels(file="thresholds.md"),
     log:
         PATHS.log("thresholds_page", "{label_set}"),
+    benchmark:
+        PATHS.benchmark("thresholds_page", "{label_set}")
     conda:
         "../envs/report.yaml"
     resources:
@@ -79,6 +85,8 @@ rule explain_ensemble:
         PATHS.figure_data(),
     log:
         PATHS.log("explain_ensemble", "{figure}"),
+    benchmark:
+        PATHS.benchmark("explain_ensemble", "{figure}")
     conda:
         VISION_ENVIRONMENT
     threads: COMPUTE["label"]["threads"]
@@ -108,6 +116,8 @@ rule figure:
         ),
     log:
         PATHS.log("figure", "{figure}"),
+    benchmark:
+        PATHS.benchmark("figure", "{figure}")
     conda:
         "../envs/report.yaml"
     resources:
@@ -127,6 +137,8 @@ rule run_times:
         PATHS.run_times(),
     log:
         PATHS.log("run_times"),
+    benchmark:
+        PATHS.benchmark("run_times")
     conda:
         "../envs/report.yaml"
     resources:
@@ -151,6 +163,8 @@ rule page:
         ),
     log:
         PATHS.log("page", "{page}"),
+    benchmark:
+        PATHS.benchmark("page", "{page}")
     conda:
         "../envs/report.yaml"
     resources:

@@ -7,6 +7,8 @@ rule weights:
         record=PATHS.weights("{backbone}.json"),
     log:
         PATHS.log("weights", "{backbone}"),
+    benchmark:
+        PATHS.benchmark("weights", "{backbone}")
     wildcard_constraints:
         backbone=r"[^/]+",
     priority: 10

@@ -97,7 +97,9 @@ def main() -> None:
     sub.add_argument("--second", required=True, nargs="+", type=Path)
     sub.add_argument("--first-label", required=True)
     sub.add_argument("--second-label", required=True)
-    sub.add_argument("--score-threshold", type=float, default=0.7)
+    sub.add_argument(
+        "--score-threshold", type=float, help="without it, as many detections of each model as the split has instances"
+    )
     sub.add_argument("--seed", type=int, default=1)
     sub.add_argument("--columns", type=int, default=5)
 

@@ -1,4 +1,4 @@
-"""Print the tables of a run, and name its figures."""
+"""Print the tables of a run, name its figures, and say what it took."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datadistill.errors import run_script
 from datadistill.experiments import build_experiments
 from datadistill.published import load_published
 from datadistill.report_plan import FIGURE_SUFFIXES, table_definition
+from datadistill.run_times import read_job_times, run_counts
 from datadistill.tables import load_table, show_table
 
 
@@ -31,6 +32,8 @@ def main() -> None:
     print(f"Tables: {experiments.paths.base}/tables/")
     if made:
         print("Pictures: " + "\n          ".join(made))
+    if jobs := read_job_times(experiments.paths.benchmarks):
+        print(f"Made: {run_counts(jobs)}")
 
 
 if __name__ == "__main__":

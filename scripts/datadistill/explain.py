@@ -34,7 +34,7 @@ def explain_ensemble(
     Returns `image` (path), `box` (xyxy), `score`, `transforms` (`label`, `keypoints`), `ensemble`, `truth` (or None)
     and `category` (COCO's entry); keypoints are (K, 3): x, y in continuous coordinates of the image, and score (truth: visibility).
     """
-    people = sorted(labels["annotations"], key=lambda a: (-a["score"] * min(a["area"], _LARGE), a["id"]))[:candidates]
+    people = candidate_people(labels["annotations"], candidates)
     if not people:
         raise UserError("the label set has no instance to show; lower its thresholds")
     detections = _as_detections(people)
@@ -67,6 +67,14 @@ def explain_ensemble(
 
 # Above this area (square pixels) a person is large enough to look at; score alone decides.
 _LARGE = 96.0**2
+
+
+def candidate_people(annotations: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
+    """Up to `count` annotations by score and size, the best first; none is smaller than the median, or in a small label set
+    there would be people of a few pixels among them."""
+    median = float(np.median([a["area"] for a in annotations])) if annotations else 0.0
+    large = [a for a in annotations if a["area"] >= median]
+    return sorted(large, key=lambda a: (-a["score"] * min(a["area"], _LARGE), a["id"]))[:count]
 
 
 def transform_label(transform: Transform) -> str:

@@ -306,6 +306,8 @@ def losses_figure(runs: Mapping[str, Sequence[Mapping[str, float]]], stem: str |
                 if len(runs) == 1:
                     axes.plot(x, y, color=PALE, linewidth=0.7)
                 axes.plot(x, running_mean(y, max(1, len(y) // 40)), color=colour, linewidth=1.3, label=label)
+            if key != "lr":
+                # After all lines: a limit ends the fitting of the axes to what is drawn.
                 axes.set_ylim(bottom=0)
             axes.set_title(LOSS_NAMES.get(key, key), fontsize=8.5)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")

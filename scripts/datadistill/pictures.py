@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEFT, RIGHT, MIDDLE, WRONG, TRUTH = "#F5A623", "#3FA9F5", "#FFFFFF", "#FF4FA3", "#6BFFB8"
-SIDES = "orange: a person's left, blue: right"
+SIDES = "Orange: a person's left; blue: right"
 # Bright enough for boxes on photos.
 BOX_COLOURS = ("#3FA9F5", "#F5A623", "#2ECC9B", "#E58BC0", "#F0E442", "#FF7F50", "#B8A1FF", "#9BE564")
 CROWDED = 8
+_SCORE_SIZE = 5
 WIDTH = 9.6
 GAP = 0.06
 
@@ -96,7 +97,7 @@ def ensemble_figure(
     height = float(np.clip(height, 1.2, 4.5))
     small = (height - (lines - 1) * (title + GAP)) / lines
     total_width = columns * (small * aspect + GAP) + len(large) * (height * aspect + GAP) + 2 * margin
-    far = f"rings: more than {reach:.0f} px (a tenth of the box's size) from the ensemble"
+    far = f"Rings: more than {reach:.{0 if reach >= 10 else 1}f} px (a tenth of the box's size) from the ensemble"
     note = _join(note, SIDES, far)
     with style():
         figure = _fixed_figure(total_width, height + title + 0.04 + note_height(note, total_width))
@@ -139,16 +140,21 @@ def ensemble_from_json(values: Mapping[str, Any], stem: str | Path, *, note: str
 
 
 def _crop(box: Sequence[float], width: int, height: int) -> tuple[float, float, float, float]:
-    """Left, right, top, bottom of the box with a margin, not narrower than half its height, within the image."""
+    """Left, right, top, bottom of the box with a margin, not narrower than half its height, within the image (moved there, where
+    the box is at its edge)."""
     left, top, right, bottom = map(float, box)
     pad = 0.15 * max(right - left, bottom - top)
-    missing = max(0.0, 0.55 * (bottom - top) - (right - left)) / 2
+    wide = max(right - left, 0.55 * (bottom - top)) + 2 * pad
     return (
-        max(0.0, left - pad - missing),
-        min(float(width), right + pad + missing),
-        max(0.0, top - pad),
-        min(float(height), bottom + pad),
+        *_within((left + right) / 2, wide, width),
+        *_within((top + bottom) / 2, bottom - top + 2 * pad, height),
     )
+
+
+def _within(centre: float, length: float, limit: float) -> tuple[float, float]:
+    """The stretch of a length around a centre, moved into 0 to `limit`, and no longer than that."""
+    start = min(max(0.0, centre - length / 2), max(0.0, limit - length))
+    return start, min(float(limit), start + length)
 
 
 def _ring_far_keypoints(axes: Axes, keypoints: np.ndarray, ensemble: np.ndarray, reach: float) -> None:
@@ -186,7 +192,7 @@ def gallery_figure(
     if truth is not None:
         rows += _mistake_row(labels, truth, "keypoints", columns)
     rows = [row for row in rows if row.panels]
-    return _save_rows(rows, stem, _join(note, SIDES, "numbers: box scores"))
+    return _save_rows(rows, stem, _join(note, SIDES, "Numbers: box scores"))
 
 
 def category_gallery_figure(
@@ -299,18 +305,20 @@ def comparison_figure(
     stem: str | Path,
     *,
     note: str,
-    score_threshold: float,
+    score_threshold: float | None,
 ) -> list[Path]:
     """Figure 4: a row for each model (label, its detections as COCO annotations), the same images in each.
 
-    Detections below `score_threshold` are not drawn. `detections_as_annotations` makes the annotations.
+    Detections below `score_threshold` are not drawn; `None` draws as many of each model as the split has instances (more,
+    where scores are equal). `detections_as_annotations` makes the annotations.
     """
     images = {image["id"]: image for image in split["images"]}
     categories = {category["id"]: category for category in split["categories"]}
     pictures = {number: read_picture(images[number]["file_name"]) for number in ids}
     rows = []
     for label, detections in models:
-        shown = _by_image(a for a in detections if a["score"] >= score_threshold)
+        lowest = _matching_score(split, detections) if score_threshold is None else score_threshold
+        shown = _by_image(a for a in detections if a["score"] >= lowest)
         panels = tuple(
             Panel(
                 pictures[number],
@@ -320,7 +328,17 @@ def comparison_figure(
         )
         rows.append(PanelRow(label, panels))
     sides = SIDES if any("keypoints" in a for _, drawn in models for a in drawn) else ""
-    return _save_rows(rows, stem, _join(note, sides, f"detections with a score of at least {score_threshold:g}"))
+    which = "Each model's detections, as many as there are instances in the split"
+    if score_threshold is not None:
+        which = f"Detections with a score of at least {score_threshold:g}"
+    return _save_rows(rows, stem, _join(note, sides, which))
+
+
+def _matching_score(split: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> float:
+    """The score from which there are as many detections as instances; 0 where all detections are too few."""
+    instances = sum(not annotation.get("iscrowd", 0) for annotation in split["annotations"])
+    scores = sorted((detection["score"] for detection in detections), reverse=True)
+    return scores[instances - 1] if 0 < instances <= len(scores) else 0.0
 
 
 def choose_comparison_images(split: Mapping[str, Any], seed: int, count: int) -> list[int]:
@@ -458,11 +476,13 @@ def _box(axes: Axes, box: Sequence[float], colour: str, width: float, text: str,
     if text:
         # Inside the picture also for boxes at its upper edge.
         inside = top < 0.06 * max(axes.get_ylim())
+        # At its right edge too: a character is about 0.6 of the font size wide.
+        length = 0.6 * _SCORE_SIZE / 72 * len(text) / _inches(axes, 1, 0)
         axes.text(
-            max(left, 0) + 1,
+            min(max(left, 0) + 1, max(axes.get_xlim()) - length),
             max(top, 0) + (1 if inside else -1),
             text,
-            fontsize=5,
+            fontsize=_SCORE_SIZE,
             color=colour,
             ha="left",
             va="top" if inside else "bottom",
@@ -491,7 +511,7 @@ def _names(labels: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _join(*parts: str) -> str:
-    return ".  ".join(part.rstrip(".") for part in parts if part) + "."
+    return ". ".join(part.rstrip(".") for part in parts if part) + "."
 
 
 # Layout

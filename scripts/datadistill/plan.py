@@ -275,7 +275,7 @@ def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
     if rates.assumed:
         facts.append(f"No rates are known for {', '.join(rates.assumed)}: those of {rates.plain('fallback')} are used.")
     if any(m.spec.network.res2_channels for m in experiments.models.values()):
-        facts.append("Some networks are narrowed; rates are of full widths, so GPU-hours are an upper bound.")
+        facts.append("Some networks are narrowed; rates are of full widths, so GPU-hours and disk are upper bounds.")
     blocks.append("\n".join(f"- {fact}" for fact in facts))
     blocks.append(
         "## Rates\n\n"

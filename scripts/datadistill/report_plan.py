@@ -255,6 +255,7 @@ def _comparison(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[li
         models[1][0],
         "--columns",
         columns,
+        *([] if figure["score_threshold"] is None else ["--score-threshold", f"{figure['score_threshold']:g}"]),
     ]
 
 

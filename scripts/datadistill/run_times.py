@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,15 +41,36 @@ def read_job_times(folder: str | Path) -> list[JobTime]:
     return found
 
 
-def run_times_page(jobs: Iterable[JobTime], *, note: str) -> str:
-    """Time of each rule, and of each model's training. A resumed training counts from where it went on."""
+def run_counts(jobs: Iterable[JobTime]) -> str:
+    """What a run took so far, in words: models, label sets, and the jobs, each of which started a process.
+
+    Counted from the records of what ran, so work that was found finished counts for nothing. A job that was run again
+    counts once; a download, which runs share, doesn't.
+    """
     jobs = list(jobs)
-    rules = list(dict.fromkeys(job.rule for job in jobs))
+    of_rule = Counter(job.rule for job in jobs)
+    made = ", ".join(
+        f"{of_rule[rule]} {word}{'s'[: of_rule[rule] != 1]}"
+        for rule, word in (("train", "model"), ("annotate", "label set"))
+    )
+    starts = ", ".join(f"{rule} {count}" for rule, count in of_rule.most_common())
+    return f"{made}; {len(jobs)} process start{'s'[: len(jobs) != 1]}" + (f" ({starts})" if starts else "")
+
+
+def run_times_page(jobs: Iterable[JobTime], *, note: str) -> str:
+    """What the run made, time of each rule, and of each model's training. A resumed training counts from where it went
+    on."""
+    jobs = list(jobs)
+    # The longest first: what a reader looks for.
+    seconds = Counter[str]()
+    for job in jobs:
+        seconds[job.rule] += job.seconds
+    rules = [rule for rule, _ in seconds.most_common()]
     rows = [_rule_row(rule, [job for job in jobs if job.rule == rule]) for rule in rules]
     headings = ["rule", "jobs", "time in all", "longest", "peak memory"]
     right = [False, True, True, True, True]
     training = [[job.name, duration(job.seconds), _memory([job])] for job in jobs if job.rule == "train"]
-    blocks = ["# Run times", note, markdown_table(headings, rows, right)]
+    blocks = ["# Run times", note, f"{run_counts(jobs)}.", markdown_table(headings, rows, right)]
     if training:
         blocks.append(
             "## Training\n\n" + markdown_table(["model", "time", "peak memory"], training, [False, True, True])

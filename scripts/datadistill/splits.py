@@ -267,19 +267,20 @@ def unlabelled(split: Split) -> Split:
 def union(splits: Sequence[Split], names: Sequence[str] | None = None) -> Split:
     """All images and annotations of several splits.
 
-    Their categories must be equal; a split without categories or annotations goes with any. Annotations keep their ids
-    unless two meet; then all are numbered anew. Raises `UserError` when an image id, or the content of an image, is in
-    two of the splits, or no split is given.
+    Their categories must be equal; a split without categories or annotations goes with any (a pool of two tasks' images
+    has no categories of its own). Annotations keep their ids unless two meet; then all are numbered anew. Raises
+    `UserError` when an image id, or the content of an image, is in two of the splits, or no split is given.
     """
     names = list(names) if names is not None else [f"split {i + 1}" for i in range(len(splits))]
     if not splits:
         raise UserError("a union needs at least one split")
-    with_categories = [
-        (name, split["categories"]) for name, split in zip(names, splits, strict=True) if split["categories"]
-    ]
-    for name, categories in with_categories[1:]:
-        if _comparable(categories) != _comparable(with_categories[0][1]):
-            raise UserError(f"{with_categories[0][0]} and {name} define different categories; a union needs them equal")
+    named = list(zip(names, splits, strict=True))
+    annotated = [(name, split["categories"]) for name, split in named if split["annotations"] and split["categories"]]
+    for name, categories in annotated[1:]:
+        if _comparable(categories) != _comparable(annotated[0][1]):
+            raise UserError(f"{annotated[0][0]} and {name} define different categories; a union needs them equal")
+    defined = annotated or [(name, split["categories"]) for name, split in named if split["categories"]]
+    agreed = all(_comparable(categories) == _comparable(defined[0][1]) for _, categories in defined)
     for key in ("id", "content"):
         owner: dict[Any, tuple[str, str]] = {}
         for name, split in zip(names, splits, strict=True):
@@ -300,7 +301,7 @@ def union(splits: Sequence[Split], names: Sequence[str] | None = None) -> Split:
         "licenses": _merge_licenses(splits, names),
         "images": sorted((image for split in splits for image in split["images"]), key=lambda image: image["id"]),
         "annotations": number_annotations(annotations, "+".join(names)),
-        "categories": with_categories[0][1] if with_categories else [],
+        "categories": defined[0][1] if defined and agreed else [],
     }
 
 

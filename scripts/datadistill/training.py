@@ -176,6 +176,11 @@ class RecordMetrics(HookBase):
             )
 
 
+def _metrics_every(most: int, iterations: int) -> int:
+    """Iterations from row to row: `most`, or fewer where a short schedule would leave a loss curve of few points."""
+    return max(1, min(most, iterations // 20))
+
+
 class SaveCheckpoint(HookBase):
     """Saves every `every` iterations, and once more when a signal asks the run to stop."""
 
@@ -342,7 +347,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     trainer.register_hooks(
         [
             SeedEachIteration(spec.seed),
-            RecordMetrics(options.metrics_every, options.log_seconds, rows),
+            RecordMetrics(_metrics_every(options.metrics_every, iterations), options.log_seconds, rows),
             StepSchedule(scheduler),
             SaveCheckpoint(options.checkpoint_every, save_checkpoint),
         ]

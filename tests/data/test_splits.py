@@ -298,6 +298,10 @@ def test_union_joins_and_refuses(folder: Path, tmp_path: Path) -> None:
     other = {**b, "categories": [{"id": 1, "name": "dog"}]}
     with pytest.raises(UserError, match="first and second define different categories"):
         splits.union([a, other], ["first", "second"])
+    # Without annotations it goes with any; a pool of both has no categories of its own.
+    assert splits.union([a, splits.unlabelled(other)])["categories"] == split["categories"]
+    assert splits.union([splits.unlabelled(a), splits.unlabelled(other)])["categories"] == []
+    assert splits.union([splits.unlabelled(a), splits.unlabelled(b)])["categories"] == split["categories"]
     renumbered = {**b, "annotations": [{**x, "id": i + 1} for i, x in enumerate(b["annotations"])]}
     assert [x["id"] for x in splits.union([a, renumbered])["annotations"]] == [1, 2, 3, 4]
 

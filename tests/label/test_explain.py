@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from datadistill.errors import UserError
-from datadistill.explain import explain_ensemble, most_telling, transform_label
+from datadistill.explain import candidate_people, explain_ensemble, most_telling, transform_label
 from datadistill.specs import RefinementSpec, Transform
 
 TRANSFORMS = (tiny.PLAIN, Transform(96, 160, True), Transform(64, 128))
@@ -59,6 +59,14 @@ def test_truth_is_the_person_of_the_same_place_in_continuous_coordinates(people:
     assert shown["truth"][0] == [20.5, 30.5, 2.0]
     assert shown["truth"][2] == [0.0, 0.0, 0.0], "a keypoint that isn't labelled has no place"
     assert explain_ensemble(*people, split, labels, spec(), truth={"annotations": far})["truth"] is None
+
+
+def test_people_too_small_to_be_looked_at_are_no_candidates() -> None:
+    people = [
+        {"id": n, "area": area, "score": score} for n, (area, score) in enumerate([(24, 1.0), (900, 0.4), (2000, 0.3)])
+    ]
+    assert [a["id"] for a in candidate_people(people, 40)] == [2, 1]
+    assert [a["id"] for a in candidate_people(people, 1)] == [2]
 
 
 def test_no_labels_is_a_clear_error(people: Any, split: dict[str, Any]) -> None:

@@ -99,6 +99,17 @@ def test_losses(tmp_path, saved_figures):
     assert NOTE in texts(saved_figures[0])
 
 
+def test_losses_of_every_run_fit_their_axes(tmp_path, saved_figures):
+    runs = {
+        label: [{"iteration": i, "lr": 0.02, "total_loss": loss} for i in range(1, 9)]
+        for label, loss in (("low", 1.0), ("high", 5.0))
+    }
+    losses_figure(runs, tmp_path / "losses", note=NOTE)
+    low, high = saved_figures[0].axes[0].get_ylim()
+    assert low == 0
+    assert high > 5
+
+
 def test_running_mean():
     assert running_mean(np.array([1.0, 2.0, 6.0, 4.0]), 1).tolist() == [1.5, 3.0, 4.0, 5.0]
     assert running_mean(np.array([7.0]), 3).tolist() == [7.0]

@@ -166,6 +166,29 @@ def test_ensemble(images, tmp_path, saved_figures):
     assert figure.axes[0].get_ylim() == pytest.approx((56.0, 4.0))
 
 
+def test_a_person_at_the_edge_of_the_picture_is_not_cut_to_a_sliver(images, tmp_path, saved_figures):
+    """A box of 4 x 40 at the right edge of a picture 65 wide: as wide as in its middle, and all of it inside."""
+    picture, edge = read_picture(images[0]["file_name"]), []
+    for left in (30, 61):
+        transforms = [("400", grid()), ("500", grid())]
+        box = (left, 10, left + 4, 50)
+        ensemble_figure(picture, box, transforms, grid(), tmp_path / "edge", note=NOTE, category=PERSON)
+        edge.append(saved_figures[-1].axes[0].get_xlim())
+    assert edge[1][1] - edge[1][0] == pytest.approx(edge[0][1] - edge[0][0])
+    assert edge[1][1] == 65
+    assert "Rings: more than 1.3 px" in " ".join(texts(saved_figures[-1])).replace("\n", " ")
+
+
+def test_a_score_at_the_right_edge_stays_inside(images, tmp_path, saved_figures):
+    labels = coco(images[:1], [person(1, (61, 20, 4, 30), score=0.9)])
+    gallery_figure(labels, tmp_path / "edge", seed=1, note=NOTE, columns=1, lines=1)
+    (axes,) = saved_figures[0].axes
+    (score,) = [text for text in axes.texts if text.get_text() == "0.90"]
+    saved_figures[0].draw_without_rendering()
+    end = score.get_window_extent().transformed(axes.transData.inverted()).x1
+    assert end <= 65
+
+
 def test_ensemble_from_json(images, tmp_path, saved_figures):
     values = {
         "image": images[0]["file_name"],
@@ -191,6 +214,11 @@ def test_comparison(images, tmp_path, saved_figures):
     check_files(paths, figure)
     assert {"labelled images alone", "distilled"} <= set(texts(figure))
     assert [len(boxes(axes)) for axes in figure.axes] == [1, 1, 0, 1]
+    # Three instances in the split: the first model has but two detections, the second three and a weaker one.
+    weaker = [*second, person(2, (9, 5, 20, 40), score=0.3), person(1, (9, 5, 20, 40), score=0.2)]
+    comparison_figure(split, [models[0], ("b", weaker)], [1, 2], tmp_path / "matched", note=NOTE, score_threshold=None)
+    assert [len(boxes(axes)) for axes in saved_figures[1].axes] == [1, 1, 1, 2]
+    assert any("as many as there are instances" in text for text in texts(saved_figures[1]))
     chosen = choose_comparison_images(split, 1, 2)
     assert len(chosen) == 2
     assert set(chosen) < {1, 2, 3}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from planning import CONFIG_FOLDER, plan, rules, snakemake
 from datadistill.config import load_config
 from datadistill.experiments import build_experiments
 from datadistill.report_plan import figure_section, page_section, page_title, report_files
-from datadistill.run_times import duration, read_job_times, run_times_page
+from datadistill.run_times import JobTime, duration, read_job_times, run_counts, run_times_page
 from datadistill.web_page import web_page
 
 SMALLEST = CONFIG_FOLDER / "smallest.yaml"
@@ -99,6 +100,28 @@ def test_run_times_add_up(tmp_path: Path) -> None:
     assert ["train", "2", "3.0 h", "2.0 h", "2.5 GB"] in rows
     assert ["predict", "1", "30 s", "30 s", "n/a"] in rows
     assert ["two", "60 min", "1.5 GB"] in rows
+
+
+def test_a_run_counts_its_models_label_sets_and_process_starts() -> None:
+    rules = ["split", "train", "train", "predict", "predict", "predict", "annotate"]
+    jobs = [JobTime(rule, str(i), 1.0, None) for i, rule in enumerate(rules)]
+    assert run_counts(jobs) == "2 models, 1 label set; 7 process starts (predict 3, train 2, split 1, annotate 1)"
+    assert run_counts(jobs) in run_times_page(jobs, note="x")
+
+
+def test_run_times_begin_with_the_rule_that_took_longest() -> None:
+    jobs = [JobTime("split", "a", 5.0, None), JobTime("train", "b", 4.0, None), JobTime("train", "c", 4.0, None)]
+    page = run_times_page(jobs, note="x")
+    assert page.index("| train") < page.index("| split")
+
+
+def test_every_job_of_a_run_is_counted(tmp_path: Path) -> None:
+    """What no benchmark file tells of would be missing among the process starts."""
+    done = snakemake(tmp_path, "--dry-run", "--", "report_pages", config=CONFIG_FOLDER / "smoke.yaml")
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", done.stdout + done.stderr, re.MULTILINE)
+    missing = {rule for rule, body in blocks if "    output: " in body and "    benchmark: " not in body}
+    assert len(blocks) > 300
+    assert missing == set()
 
 
 def test_a_run_without_records_has_a_page(tmp_path: Path) -> None:
