@@ -164,13 +164,14 @@ def test_images_are_counted_from_the_config_or_the_data(smallest: Config, tmp_pa
 
 def test_the_text_says_what_is_not_known(smallest: Config) -> None:
     config = copy.deepcopy(smallest)
-    config["splits"][4] = {"name": "val", "kind": "folder", "images": "nowhere"}
+    config["splits"][2] = {"name": "pool", "kind": "folder", "images": "nowhere"}
+    config["figures"] = [figure for figure in config["figures"] if figure["kind"] != "label_quality"]
     config["defaults"]["keypoints"]["network"]["backbone"] = "timm:resnet18"
     experiments = build_experiments(complete_config(config))
     rates = Rates(RATES)
     text = show_plan(experiments, make_plan(experiments, rates, DOWNLOADS, nothing_exists), rates)
     assert "No rates are known for timm:resnet18: those of R-50 are used" in text
-    assert "only the data tell how many images they have: splits val" in text
+    assert "only the data tell how many images they have: splits pool" in text
     assert "upper bound" in text
 
 

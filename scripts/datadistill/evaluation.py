@@ -8,22 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datadistill.errors import UserError
+from datadistill.metrics import COCO_SIGMAS, METRICS, STATS_INDEX
 
 if TYPE_CHECKING:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
-
-_STATS_INDEX = {
-    # The paper's metrics in the paper's order: Tables 1-3 (keypoints) and 4 (boxes); where pycocotools puts them.
-    "keypoints": {"AP": 0, "AP50": 1, "AP75": 2, "APm": 3, "APl": 4},
-    "bbox": {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "APm": 4, "APl": 5},
-}
-METRICS: dict[str, tuple[str, ...]] = {iou_type: tuple(index) for iou_type, index in _STATS_INDEX.items()}
-COCO_SIGMAS: tuple[float, ...] = (
-    # The fall-off of each of COCO's 17 keypoints in the object keypoint similarity, nose to right ankle.
-    *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
-    *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
-)
 
 
 def score(
@@ -62,7 +51,7 @@ def score(
     counted = [a for a in truth["annotations"] if not a["iscrowd"] and (iou_type == "bbox" or a["num_keypoints"] > 0)]
     return {
         "iou_type": iou_type,
-        "metrics": {key: _per_cent(evaluator.stats[i]) for key, i in _STATS_INDEX[iou_type].items()},
+        "metrics": {key: _per_cent(evaluator.stats[i]) for key, i in STATS_INDEX[iou_type].items()},
         "per_category": [
             {
                 "id": category["id"],

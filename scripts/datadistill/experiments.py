@@ -17,8 +17,8 @@ from typing import Any
 from datadistill.coco_releases import PARTS
 from datadistill.config import SCHEMA_PATH
 from datadistill.errors import UserError
-from datadistill.evaluation import COCO_SIGMAS
 from datadistill.files import digest
+from datadistill.metrics import COCO_SIGMAS
 from datadistill.modeling import check_backbone
 from datadistill.paths import Paths
 from datadistill.published import Published, load_published

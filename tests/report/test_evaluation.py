@@ -8,7 +8,8 @@ import pytest
 from coco_samples import box, coco, image, person
 
 from datadistill.errors import UserError
-from datadistill.evaluation import COCO_SIGMAS, score
+from datadistill.evaluation import score
+from datadistill.metrics import COCO_SIGMAS
 
 CAT, DOG = {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}
 

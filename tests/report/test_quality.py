@@ -9,7 +9,7 @@ import pytest
 from coco_samples import NAMES, PERSON, box, coco, image, person
 
 from datadistill.errors import UserError
-from datadistill.evaluation import COCO_SIGMAS
+from datadistill.metrics import COCO_SIGMAS
 from datadistill.quality import compare_quality, keypoint_similarity, label_quality, match_labels, mistakes
 
 CAT, DOG, OWL = {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}, {"id": 9, "name": "owl"}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
-from datadistill.evaluation import METRICS
+from datadistill.metrics import METRICS
 
 if TYPE_CHECKING:
     from datadistill.detections import Detections
