@@ -112,7 +112,7 @@ rule figure:
             PATHS.figure(suffix="png"),
             caption="../report/figure.rst",
             category=lambda w: figure_section(EXPERIMENTS, w.figure),
-            labels=lambda w: {"figure": w.figure},
+            labels=lambda w: {"result": w.figure},
         ),
     log:
         PATHS.log("figure", "{figure}"),
@@ -159,7 +159,7 @@ rule page:
             PATHS.page(suffix="html"),
             caption="../report/page.rst",
             category=lambda w: page_section(w.page),
-            labels=lambda w: {"page": page_title(EXPERIMENTS, w.page)},
+            labels=lambda w: {"result": page_title(EXPERIMENTS, w.page)},
         ),
     log:
         PATHS.log("page", "{page}"),

@@ -156,6 +156,8 @@ def fractions_figure(
         _level(axes, baseline, "fully supervised, labelled images alone")
         axes.set(xlabel="unlabelled images used (%)", ylabel=metric, xlim=(-4, 104))
         axes.set_xticks([0, 20, 40, 60, 80, 100])
+        if means := [_mean(values) for values in shown.values() if values]:
+            axes.set_ylim(_limits(means, [axes.get_ylim()]))
         axes.set_title("Amount of unlabelled data")
         _legend(axes, columns=2)
         return save_figure(figure, stem, note)
@@ -187,7 +189,7 @@ def teachers_figure(
                 zorder=3,
                 label=point.label,
             )
-        _level(axes, baseline, "student's architecture, labelled images alone")
+        _level(axes, baseline, "student's network, labels alone")
         if drawn:
             _square_limits(axes, drawn, baseline)
         axes.set(xlabel=f"teacher {metric} (as it labels)", ylabel=f"student {metric}")
@@ -199,10 +201,19 @@ def teachers_figure(
 def _square_limits(axes: Axes, points: Sequence[TeacherPoint], baseline: Seeds) -> None:
     xs = [_mean(point.teacher) for point in points]
     ys = [_mean(point.student) for point in points] + ([_mean(baseline)] if baseline else [])
-    pad_x, pad_y = (max(0.5, 0.15 * (max(values) - min(values))) for values in (xs, ys))
-    axes.set_xlim(min(xs) - pad_x, max(xs) + pad_x)
-    axes.set_ylim(min(ys) - pad_y, max(ys) + pad_y)
+    axes.set_xlim(_limits(xs))
+    axes.set_ylim(_limits(ys))
     axes.axline((0, 0), slope=1, color=PALE, linewidth=1.2, zorder=1, label="student = teacher")
+
+
+def _limits(values: Sequence[float], fitted: Sequence[tuple[float, float]] = ()) -> tuple[float, float]:
+    """Limits of an axis with room around values that are never negative, and around what was `fitted` already."""
+    pad = max(0.5, 0.15 * (max(values) - min(values)))
+    low, high = min(values) - pad, max(values) + pad
+    for other in fitted:
+        low, high = min(low, other[0]), max(high, other[1])
+    # Below zero no more than a marker at zero needs.
+    return max(low, -0.03 * high), high
 
 
 def lengths_figure(
@@ -363,12 +374,13 @@ def _threshold_panel(
             chosen["target"], color=ORANGE, linestyle="--", linewidth=1.2, label=f"target {chosen['target']:.3f}"
         )
     if chosen["threshold"] is not None:
-        label = f"threshold {chosen['threshold']:.3f}, achieved {chosen['achieved']:.3f}"
+        label = f"threshold {chosen['threshold']:.3g}, achieved {chosen['achieved']:.3f}"
         axes.axvline(chosen["threshold"], color=PALE, linewidth=1, zorder=1)
         axes.plot(
             chosen["threshold"], chosen["achieved"], "o", color=RED, markeredgecolor="white", zorder=3, label=label
         )
     axes.set(xlabel="score threshold", ylabel=what, ylim=(0, None))
+    axes.locator_params(axis="x", nbins=5)
     axes.set_title(f"{title} ({chosen['outcome']})" if chosen["outcome"] != "matched" else title)
     if chosen["target"] and len(curve["average"]) and curve["average"][-1] > 6 * chosen["target"]:
         # The tail of low scores would press what matters into the axis.
@@ -470,7 +482,7 @@ def _category_quality(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
             face = CYCLE[i % len(CYCLE)] if i == 0 else "none"
             axes.plot(
                 x, y, MARKERS[i % len(MARKERS)], color=CYCLE[i % len(CYCLE)], markerfacecolor=face,
-                linestyle="none", label=label, zorder=3 + (i == 0), clip_on=False,
+                linestyle="none", label=label, zorder=3 + (i == 0), clip_on=not known,
             )  # fmt: skip
             if mean is not None:
                 axes.axvline(mean, color=CYCLE[i % len(CYCLE)], linestyle="--", linewidth=0.9, zorder=1)
@@ -502,7 +514,8 @@ def _keypoint_quality(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
                 color=CYCLE[i % len(CYCLE)],
                 linestyle="none",
                 label=label,
-                clip_on=False,
+                # Whole markers at the edges; but what is empty and not clipped has no size that a layout can count with.
+                clip_on=not known,
             )
             if overall is not None:
                 axes.axvline(overall, color=CYCLE[i % len(CYCLE)], linestyle="--", linewidth=0.9, zorder=1)

@@ -88,7 +88,9 @@ def _rule_row(rule: str, jobs: list[JobTime]) -> list[str]:
 
 def _memory(jobs: list[JobTime]) -> str:
     seen = [job.megabytes for job in jobs if job.megabytes is not None]
-    return f"{max(seen) / 1000:.1f} GB" if seen else "n/a"
+    if not seen:
+        return "n/a"
+    return f"{max(seen) / 1000:.1f} GB" if max(seen) >= 100 else f"{max(seen):.0f} MB"
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2em; }
 h1 { font-size: 1.4em; } h2 { font-size: 1.15em; margin-top: 2em; }
 table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
-th { border-bottom: 1.5px solid #444; font-weight: 600; } td, th { padding: 0.25em 0.7em; }
+th { border-bottom: 1.5px solid #444; font-weight: 600; text-align: left; } td:first-child { white-space: nowrap; } td, th { padding: 0.25em 0.7em; }
 tr:nth-child(even) td { background: #f5f5f5; }
 """.strip()
 

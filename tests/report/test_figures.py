@@ -72,6 +72,15 @@ def test_teachers(tmp_path, saved_figures):
     assert axes.get_ylim()[0] < 39.0
 
 
+def test_ap_is_not_drawn_below_zero(tmp_path, saved_figures):
+    fractions_figure({0.5: {1: 0.0}, 1.0: {1: 0.0}}, {1: 0.0}, tmp_path / "figure5", note=NOTE)
+    teachers_figure([TeacherPoint("a", {1: 0.0}, {1: 0.1})], {1: 0.0}, tmp_path / "figure6", note=NOTE)
+    limits = [figure.axes[0].get_ylim() for figure in saved_figures] + [saved_figures[1].axes[0].get_xlim()]
+    for low, high in limits:
+        assert -0.05 < low < 0
+        assert high >= 0.5
+
+
 def test_lengths(tmp_path, saved_figures):
     points = {300: {1: 30.0, 2: 32.0}, 600: {1: 36.0, 2: 40.0}}
     references = [
@@ -150,6 +159,12 @@ def test_thresholds_of_keypoints(tmp_path, saved_figures):
     assert "target 2.000" in texts(saved_figures[0])
 
 
+def test_thresholds_far_below_one_are_not_printed_as_zero(tmp_path, saved_figures):
+    values = thresholds(keypoints=threshold(2.0, 0.0003756, 1.9, "matched"))
+    thresholds_figure(values, tmp_path / "t", note=NOTE)
+    assert "threshold 0.000376, achieved 1.900" in texts(saved_figures[0])
+
+
 def test_thresholds_of_categories(tmp_path, saved_figures):
     """The category that gets nothing from one global threshold stays in the picture, at its lower edge, by name."""
     values = thresholds(
@@ -207,6 +222,15 @@ def test_label_quality_of_keypoints(tmp_path, saved_figures):
     assert [label.get_text() for label in accuracy.get_yticklabels()] == ["left eye", "left hip"]
     assert list(accuracy.get_lines()[0].get_xdata()) == [0.9]
     assert list(error.get_lines()[0].get_xdata()) == [0.02]
+
+
+def test_label_quality_without_a_match_keeps_its_layout(tmp_path, saved_figures):
+    types = [{"name": name, "accuracy": None, "mean_error": None} for name in ("left_eye", "left_hip")]
+    report = {"boxes": {"by_category": [{}]}, "keypoints": {"accuracy": None, "mean_error": None, "by_type": types}}
+    label_quality_figure({"labels": report}, tmp_path / "q", note=NOTE)
+    left, right = (axes.get_position() for axes in saved_figures[0].axes)
+    assert left.width == pytest.approx(right.width, rel=0.05)
+    assert left.width > 0.3
 
 
 def test_curves_from_definitions(tmp_path, saved_figures):

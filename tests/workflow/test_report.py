@@ -49,6 +49,8 @@ def test_a_report_of_a_small_run_has_every_section(tmp_path: Path) -> None:
     assert "Results are sorted by section" in report
     assert "stand in for the paper" in report
     assert report.count("a handful of iterations") > 5
+    # One column of names in each section: figures and pages stand in it together.
+    assert set(re.findall(r'"labels": \{"(\w+)"', report)) == {"result"}
 
 
 def test_every_page_and_figure_has_a_section_and_a_title() -> None:
@@ -79,6 +81,7 @@ def test_run_times_add_up(tmp_path: Path) -> None:
     for name, text in {
         "train/one": f"{HEADER}7200.0\t2:00:00\t2500.0\t99\n",
         "train/two": f"{HEADER}3600.0\t1:00:00\t1500.0\t99\n",
+        "gate/small": f"{HEADER}2.0\t0:00:02\t58.4\t99\n",
         "predict/p/0-of-2": f"{HEADER}30.0\t0:00:30\t-\t-\n",
         "predict/p/1-of-2": f"{HEADER}NA\tNA\tNA\tNA\n",
         "refine/empty": "",
@@ -88,6 +91,7 @@ def test_run_times_add_up(tmp_path: Path) -> None:
         path.write_text(text)
     jobs = read_job_times(tmp_path)
     assert [(job.rule, job.name, job.seconds) for job in jobs] == [
+        ("gate", "small", 2.0),
         ("predict", "p/0-of-2", 30.0),
         ("train", "one", 7200.0),
         ("train", "two", 3600.0),
@@ -99,6 +103,7 @@ def test_run_times_add_up(tmp_path: Path) -> None:
     ]
     assert ["train", "2", "3.0 h", "2.0 h", "2.5 GB"] in rows
     assert ["predict", "1", "30 s", "30 s", "n/a"] in rows
+    assert ["gate", "1", "2 s", "2 s", "58 MB"] in rows
     assert ["two", "60 min", "1.5 GB"] in rows
 
 
