@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make test-cluster: installs Slurm if there is none (Debian, root), runs the tests of this folder, and removes what it installed.
+# make test-cluster (exits 77 where Slurm is missing and can't be installed): installs Slurm if there is none (Debian, root), runs the tests of this folder, and removes what it installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 packages=(slurm-wlm munge)
@@ -8,7 +8,7 @@ before=""
 if ! command -v slurmctld > /dev/null || ! command -v munged > /dev/null; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
     echo "make test-cluster: ${packages[*]} are missing, and only root on Debian can have them installed; install them and try again" >&2
-    exit 2
+    exit 77
   fi
   before=$(mktemp)
   dpkg-query --show --showformat='${Package}\n' | sort > "$before"
@@ -31,8 +31,10 @@ trap clean_up EXIT
 
 if [ -n "$before" ]; then
   echo "Installing ${packages[*]} ..."
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends "${packages[@]}" > /dev/null
+  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends "${packages[@]}" > /dev/null; }; then
+    echo "make test-cluster: ${packages[*]} could not be installed (see above); without them nothing was tested" >&2
+    exit 77
+  fi
 fi
 
 export DATADISTILL_TEST_CLUSTER=$cluster OMP_NUM_THREADS=1
