@@ -54,8 +54,9 @@ rule train:
         optional=INPUTS.optional_training,
         # No output: Snakemake deletes a failed job's outputs, and training must be able to go on.
         checkpoint=PATHS.checkpoint(),
+    # exec: of a signal to the whole job a shell in between would die at once, and the job be over before the checkpoint is written.
     shell:
-        'python "$SCRIPTS/launch.py" --processes {resources.processes} --'
+        'exec python "$SCRIPTS/launch.py" --processes {resources.processes} --'
         ' "$SCRIPTS/train.py" --spec {params.spec} --labelled {input.labelled} {params.optional}'
         " --model {output.model} --metrics {output.metrics} --drawn {output.drawn}"
         " --checkpoint {params.checkpoint} --checkpoint-every {resources.checkpoint_every} --device {resources.device} --threads {threads}"
