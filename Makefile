@@ -41,7 +41,7 @@ demo: $(READY)  ## run the whole chain on the embedded, rendered data set, and p
 	@snakemake --cores $(CORES) --configfile config/demo.yaml
 	python scripts/show_results.py --config config/demo.yaml
 
-smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (about 15 minutes on 2 cores)
+smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (22 minutes of CPU time)
 	@snakemake --cores $(CORES) --configfile config/smoke.yaml
 	python scripts/show_results.py --config config/smoke.yaml
 	echo "Time in all: $$((SECONDS / 60)) min $$((SECONDS % 60)) s"
