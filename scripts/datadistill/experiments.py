@@ -317,11 +317,6 @@ class Experiments:
 
     def transforms(self, name: str, spec: ModelSpec, where: str) -> tuple[Transform, ...]:
         """The transforms of a named set; "plain" is the model's test scale alone."""
-        for reserved in ("plain", "augmented"):
-            if any(entry["name"] == reserved for entry in self.config["transform_sets"]):
-                raise UserError(
-                    f"transform_sets: the name {reserved!r} is taken by the mode of that name; choose another"
-                )
         if name == "plain":
             return (spec.test_scale,)
         entry = _by_name(self.config["transform_sets"], name, "transform set", where)
@@ -453,6 +448,11 @@ class Experiments:
         chosen = entry.get("transforms", default)
         return "augmented" if chosen == default != "plain" else chosen
 
+    def _held_out(self, model: Model) -> tuple[str, ...]:
+        """Ids of the splits that judge a model: the one of its task, or those of its rows where the task has none."""
+        name = self.config["evaluate_on"].get(model.spec.task)
+        return (self.split(name, "evaluate_on").id,) if name else self.evaluation_splits(model.id)
+
     def disjoint_splits(self, model_id: str) -> list[tuple[str, str]]:
         """Pairs of split ids that must not share an image: what the model learns from, directly or through its teachers,
         against the split its task is evaluated on, and labelled images against unlabelled ones.
@@ -462,9 +462,7 @@ class Experiments:
         """
         model = self.models[model_id]
         trained_on = [model.labelled, *([self.label_sets[model.label_set].split] if model.label_set else [])]
-        name = self.config["evaluate_on"].get(model.spec.task)
-        held_out = (self.split(name, "evaluate_on").id,) if name else self.evaluation_splits(model_id)
-        pairs = [(a, b) for a in model.splits for b in held_out] + [
+        pairs = [(a, b) for a in model.splits for b in self._held_out(model)] + [
             (a, b) for a in trained_on[:1] for b in trained_on[1:]
         ]
         return list(dict.fromkeys(pairs))
@@ -478,9 +476,7 @@ class Experiments:
         while teacher:
             learned.append(teacher.labelled)
             teacher = self.models[teacher.teacher] if teacher.teacher else None
-        name = self.config["evaluate_on"].get(model.spec.task)
-        held_out = (self.split(name, "evaluate_on").id,) if name else self.evaluation_splits(model_id)
-        return list(dict.fromkeys([*learned, *held_out]))
+        return list(dict.fromkeys([*learned, *self._held_out(model)]))
 
     def weights_source(self, name: str) -> Mapping[str, Any]:
         """The config's entry of weights whose file is called `name`."""
@@ -508,6 +504,11 @@ def build_experiments(config: Mapping[str, Any]) -> Experiments:
     experiments = Experiments(config, Paths(config["run"]))
     for key in ("splits", "models", "label_sets", "weights", "transform_sets", "tables", "figures"):
         _refuse_repeated(config[key], key)
+    for entry in config["transform_sets"]:
+        if entry["name"] in ("plain", "augmented"):
+            raise UserError(
+                f"transform_sets: the name {entry['name']!r} is taken by the mode of that name; choose another"
+            )
     # Both are targets of one command line.
     _refuse_repeated([*config["tables"], *config["figures"]], "tables and figures")
     for entry in config["splits"]:

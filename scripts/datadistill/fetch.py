@@ -330,8 +330,14 @@ def unzip(archive: Path, folder: Path, *, label: str = "unpacking") -> dict[str,
                 with opened.open(member) as source, open(whole, "wb") as stream:
                     shutil.copyfileobj(source, stream, _CHUNK)
                 os.replace(whole, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UserError(f"{archive}: a damaged archive ({error}); delete it and fetch again") from None
+    except RuntimeError as error:
+        # Python's zipfile so refuses a password, and a compression or version that it doesn't know; fetching again may not help.
+        raise UserError(
+            f"{archive}: Python can't unpack it ({error}); unpack it into {folder} with another program, or fetch it again if "
+            "it should be a plain zip file"
+        ) from None
     names = [member.filename for member in members]
     # First, middle and last tell a complete folder from one somebody deleted or emptied in part.
     examples = sorted({names[0], names[len(names) // 2], names[-1]}) if names else []

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datadistill.errors import UserError
-from datadistill.splits import Split
+from datadistill.splits import Split, category_table
 
 Record = Mapping[str, Any]
 _ADVICE = (
@@ -26,19 +26,15 @@ def check_same_categories(splits: Mapping[str, Split]) -> None:
     classes without a word.
     """
     (first, split), *others = splits.items()
-    expected = _categories(split)
+    expected = category_table(split["categories"])
     for name, other in others:
-        found = _categories(other)
+        found = category_table(other["categories"])
         if found != expected:
             key = min(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
             raise UserError(
                 f"{first} and {name} have different categories: {key} is {_described(expected.get(key))} in the one, "
                 f"{_described(found.get(key))} in the other; give both annotation files the same categories"
             )
-
-
-def _categories(split: Split) -> dict[int, tuple[str, tuple[str, ...]]]:
-    return {c["id"]: (c["name"], tuple(c.get("keypoints", ()))) for c in split["categories"]}
 
 
 def _described(category: tuple[str, tuple[str, ...]] | None) -> str:

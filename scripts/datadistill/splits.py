@@ -277,10 +277,10 @@ def union(splits: Sequence[Split], names: Sequence[str] | None = None) -> Split:
     named = list(zip(names, splits, strict=True))
     annotated = [(name, split["categories"]) for name, split in named if split["annotations"] and split["categories"]]
     for name, categories in annotated[1:]:
-        if _comparable(categories) != _comparable(annotated[0][1]):
+        if category_table(categories) != category_table(annotated[0][1]):
             raise UserError(f"{annotated[0][0]} and {name} define different categories; a union needs them equal")
     defined = annotated or [(name, split["categories"]) for name, split in named if split["categories"]]
-    agreed = all(_comparable(categories) == _comparable(defined[0][1]) for _, categories in defined)
+    agreed = all(category_table(categories) == category_table(defined[0][1]) for _, categories in defined)
     for key in ("id", "content"):
         owner: dict[Any, tuple[str, str]] = {}
         for name, split in zip(names, splits, strict=True):
@@ -305,8 +305,9 @@ def union(splits: Sequence[Split], names: Sequence[str] | None = None) -> Split:
     }
 
 
-def _comparable(categories: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    return [(c["id"], c["name"], tuple(c.get("keypoints", ()))) for c in categories]
+def category_table(categories: Sequence[Mapping[str, Any]]) -> dict[int, tuple[str, tuple[str, ...]]]:
+    """Name and keypoints of each category id: what must be equal for two splits to speak of the same things."""
+    return {c["id"]: (c["name"], tuple(c.get("keypoints", ()))) for c in categories}
 
 
 def _merge_licenses(splits: Sequence[Split], names: Sequence[str]) -> list[Any]:

@@ -139,21 +139,21 @@ def target(config: Path) -> str:
     return experiments.paths.scene_annotations(next(name for name in experiments.splits if name.startswith("labelled")))
 
 
-def test_a_package_that_no_channel_has_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("  - tqdm", "  - no-such-package=1.2.3\n  - tqdm", "no-such-package"),
+        ("  - tqdm=4.70.1\n", "", "No module named 'tqdm'"),
+    ],
+    ids=["no channel has it", "not declared"],
+)
+def test_a_missing_package_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
     config = write_config(tmp_path)
-    project = copy_of_the_project(tmp_path, "data.yaml", "  - tqdm", "  - no-such-package=1.2.3\n  - tqdm")
+    project = copy_of_the_project(tmp_path, "data.yaml", old, new)
     done = snakemake(tmp_path, config, "--", target(config), repository=project)
     assert done.returncode != 0
-    assert "no-such-package" in done.stderr + done.stdout
-    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").rglob("*.json"))
-
-
-def test_a_package_that_is_not_declared_is_named(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
-    project = copy_of_the_project(tmp_path, "data.yaml", "  - tqdm=4.70.1\n", "")
-    done = snakemake(tmp_path, config, "--", target(config), repository=project)
-    assert done.returncode != 0
-    assert "No module named 'tqdm'" in done.stderr + done.stdout
+    assert named in done.stderr + done.stdout
+    assert not list(tmp_path.glob("results/**/*.json"))
 
 
 @pytest.mark.skipif(not STAND_IN, reason="a machine with a real conda may have a GPU, and the environment is gigabytes")

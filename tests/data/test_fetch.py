@@ -229,6 +229,26 @@ def test_unsafe_and_damaged_archives(tmp_path: Path) -> None:
     assert not list((tmp_path / "inside").rglob("*.txt"))
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("flag_bits", 1, "encrypted"), ("compress_type", 97, "compression")],
+    ids=["password", "unknown compression"],
+)
+def test_what_python_cannot_unpack_is_no_damage(tmp_path: Path, field: str, value: int, reason: str) -> None:
+    data = bytearray(archive())
+    # The same two bytes in each local header and in each entry of the directory.
+    offsets = {"flag_bits": (6, 8), "compress_type": (8, 10)}[field]
+    for signature, offset in zip((b"PK\x03\x04", b"PK\x01\x02"), offsets, strict=True):
+        start = data.find(signature)
+        while start >= 0:
+            data[start + offset : start + offset + 2] = value.to_bytes(2, "little")
+            start = data.find(signature, start + 4)
+    (tmp_path / "odd.zip").write_bytes(data)
+    with pytest.raises(UserError, match=f"Python can't unpack it .*{reason}.*with another program"):
+        unzip(tmp_path / "odd.zip", tmp_path / "inside")
+    assert not list((tmp_path / "inside").rglob("*.txt"))
+
+
 def test_the_project_s_own_list() -> None:
     downloads = read_downloads(ROOT / "config" / "downloads.yaml")
     images = choose(downloads, ["coco-train2017", "coco-val2017", "coco-unlabeled2017"])
