@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datadistill.config import load_config
 from datadistill.devices import choose_device
 from datadistill.errors import run_script
-from datadistill.experiments import build_experiments
 from datadistill.files import read_json, write_json
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import build_experiments
 
 
 def main() -> None:
@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
 
-    from datadistill.inference import predict, refine
-    from datadistill.modeling import load_model
+    from datadistill.label.inference import predict, refine
+    from datadistill.model.network import load_model
 
     device = choose_device(arguments.device)
     experiments = build_experiments(load_config(arguments.config))

@@ -24,13 +24,13 @@ from typing import Any
 
 import torch
 
-from datadistill.config import load_config
 from datadistill.devices import choose_device
 from datadistill.errors import UserError, run_script
-from datadistill.experiments import Experiments, LabelSet, build_experiments
 from datadistill.files import file_digest, read_json, write_json
-from datadistill.render import SceneSpec, render_images
 from datadistill.specs import ModelSpec
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import Experiments, LabelSet, build_experiments
+from rendered.scene import SceneSpec, render_images
 
 ROOT = Path(__file__).resolve().parents[1]
 INSTANCES_PER_IMAGE = 2.0
@@ -129,11 +129,11 @@ def _training(spec: ModelSpec, split: Path, device: str, iterations: int, worker
     from detectron2.modeling import build_model
     from detectron2.solver import build_optimizer
 
-    from datadistill.modeling import build_config
-    from datadistill.sampling import MixedSampler
-    from datadistill.tasks import get_task
-    from datadistill.training import DistillationTrainer, SeedEachIteration
-    from datadistill.training_data import TrainingImages, build_loader, load_source
+    from datadistill.model.network import build_config
+    from datadistill.tasks.task import get_task
+    from datadistill.train.batches import TrainingImages, build_loader, load_source
+    from datadistill.train.loop import DistillationTrainer, SeedEachIteration
+    from datadistill.train.sampling import MixedSampler
 
     class Clock(HookBase):
         def __init__(self) -> None:
@@ -195,8 +195,8 @@ def _labelling(
     import numpy as np
     from detectron2.modeling import build_model
 
-    from datadistill.inference import predict, refine
-    from datadistill.modeling import build_config
+    from datadistill.label.inference import predict, refine
+    from datadistill.model.network import build_config
 
     content = read_json(split)
     categories = sorted(content["categories"], key=lambda category: category["id"])

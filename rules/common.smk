@@ -15,12 +15,12 @@ os.environ.update(
     SCRIPTS=str(SCRIPTS),
 )
 
-from datadistill.config import complete_config
+from datadistill.workflow.config import complete_config
 from datadistill.errors import UserError
-from datadistill.experiments import build_experiments
+from datadistill.workflow.experiments import build_experiments
 from datadistill.files import canonical_json
-from datadistill.needs import names_of, needs_of_run
-from datadistill.report_plan import (
+from datadistill.workflow.needs import names_of, needs_of_run
+from datadistill.workflow.outputs import (
     figure_parts,
     figure_section,
     output_files,
@@ -31,8 +31,8 @@ from datadistill.report_plan import (
     table_definition,
     table_inputs,
 )
-from datadistill.resources import growing
-from datadistill.rule_inputs import RuleInputs, shard_pattern, spec_of
+from datadistill.workflow.resources import growing
+from datadistill.workflow.rule_inputs import RuleInputs, shard_pattern, spec_of
 
 try:
     CONFIG = complete_config(config)

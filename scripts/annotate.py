@@ -9,10 +9,10 @@ from pathlib import Path
 from datadistill.detections import load_shards, read_libraries
 from datadistill.errors import UserError, run_script
 from datadistill.files import read_json, write_json
-from datadistill.labels import annotate, provenance
+from datadistill.label.labels import annotate, provenance
+from datadistill.label.thresholds import Thresholds
 from datadistill.specs import LabelSetSpec, parse_spec
-from datadistill.tasks import get_task
-from datadistill.thresholds import Thresholds
+from datadistill.tasks.task import get_task
 
 
 def main() -> None:

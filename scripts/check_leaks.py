@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from datadistill.data.leaks import check_disjoint, check_same_categories
+from datadistill.data.splits import Split, read_split
 from datadistill.errors import run_script
 from datadistill.files import write_json
-from datadistill.leaks import check_disjoint, check_same_categories
-from datadistill.splits import Split, read_split
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from datadistill.detections import load_shards
 from datadistill.errors import run_script
 from datadistill.files import read_json, write_json
+from datadistill.label.thresholds import image_ids, summary
 from datadistill.specs import LabelSetSpec, parse_spec
-from datadistill.tasks import get_task
-from datadistill.thresholds import image_ids, summary
+from datadistill.tasks.task import get_task
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datadistill.config import SCHEMA_PATH, load_schema
-from datadistill.config_page import render_page
 from datadistill.errors import UserError, run_script
 from datadistill.files import atomic_write
+from datadistill.workflow.config import SCHEMA_PATH, load_schema
+from datadistill.workflow.config_page import render_page
 
 PAGE = SCHEMA_PATH.with_name("README.md")
 

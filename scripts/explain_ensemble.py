@@ -25,9 +25,9 @@ def main() -> None:
     import torch
 
     from datadistill.devices import choose_device
-    from datadistill.explain import explain_ensemble
     from datadistill.files import read_json, write_json
-    from datadistill.modeling import load_model
+    from datadistill.model.network import load_model
+    from datadistill.report.explain import explain_ensemble
     from datadistill.specs import RefinementSpec, parse_spec
 
     torch.set_num_threads(arguments.threads)

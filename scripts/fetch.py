@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from datadistill.data.downloads import check_space, choose, fetch_all, gigabytes, is_complete, read_downloads
 from datadistill.errors import run_script
-from datadistill.fetch import check_space, choose, fetch_all, gigabytes, is_complete, read_downloads
 from datadistill.files import write_json
 
 

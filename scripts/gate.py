@@ -9,8 +9,8 @@ from pathlib import Path
 from datadistill.detections import load_shards
 from datadistill.errors import run_script
 from datadistill.files import read_json, write_json
+from datadistill.label.thresholds import gate, image_ids
 from datadistill.specs import GateSpec, parse_spec
-from datadistill.thresholds import gate, image_ids
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ import json
 import shutil
 from pathlib import Path
 
+from datadistill.data.downloads import Download, fetch_all
 from datadistill.errors import UserError, run_script
-from datadistill.fetch import Download, fetch_all
 from datadistill.files import atomic_write, file_digest, write_json
-from datadistill.weight_files import find_weights
+from datadistill.model.weight_files import find_weights
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from datadistill.errors import run_script
+from datadistill.evaluate.label_quality import compare_quality
 from datadistill.files import atomic_write, read_json, write_json
-from datadistill.quality import compare_quality
-from datadistill.report_pages import quality_page
-from datadistill.tasks import get_task
+from datadistill.report.pages import quality_page
+from datadistill.tasks.task import get_task
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datadistill.errors import run_script
 from datadistill.files import atomic_write
-from datadistill.web_page import web_page
+from datadistill.report.web_page import web_page
 
 
 def main() -> None:

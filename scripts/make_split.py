@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from datadistill.data.splits import make_split
 from datadistill.errors import UserError, run_script
 from datadistill.files import write_json
-from datadistill.splits import make_split
 
 
 def named_path(text: str) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from datadistill.errors import run_script
 from datadistill.files import read_json
-from datadistill.published import load_published
-from datadistill.tables import load_table, show_table, write_table
+from datadistill.report.published import load_published
+from datadistill.report.tables import load_table, show_table, write_table
 
 
 def definition(text: str) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datadistill.config import load_config
 from datadistill.errors import run_script
-from datadistill.experiments import build_experiments
-from datadistill.plan import Rates, listing, make_plan, show_plan
+from datadistill.workflow.config import load_config
+from datadistill.workflow.cost import Rates, listing, make_plan, show_plan
+from datadistill.workflow.experiments import build_experiments
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config"
 

@@ -26,7 +26,7 @@ def main() -> None:
     from datadistill.detections import shard_ids
     from datadistill.devices import choose_device
     from datadistill.files import read_json
-    from datadistill.modeling import load_model
+    from datadistill.model.network import load_model
     from datadistill.specs import PredictionsSpec, parse_spec
 
     torch.set_num_threads(arguments.threads)
@@ -35,8 +35,8 @@ def main() -> None:
     ids = shard_ids((image["id"] for image in split["images"]), arguments.shard, arguments.shards)
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
 
-    from datadistill.inference import predict
-    from datadistill.labels import library_versions
+    from datadistill.label.inference import predict
+    from datadistill.label.labels import library_versions
 
     detections = predict(model, cfg, categories, split, ids, spec, workers=arguments.threads)
     detections.save(arguments.output, [spec.canonical()], library_versions())

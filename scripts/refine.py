@@ -35,9 +35,9 @@ def main() -> None:
     from datadistill.detections import load_reusable, load_shards, shard_ids
     from datadistill.devices import choose_device
     from datadistill.files import read_json
-    from datadistill.modeling import load_model
+    from datadistill.label.thresholds import image_ids, read_gate
+    from datadistill.model.network import load_model
     from datadistill.specs import RefinementSpec, parse_spec
-    from datadistill.thresholds import image_ids, read_gate
 
     torch.set_num_threads(arguments.threads)
     spec = parse_spec(RefinementSpec, arguments.spec)
@@ -48,8 +48,8 @@ def main() -> None:
     reuse = load_reusable(arguments.reuse, spec.canonical())
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
 
-    from datadistill.inference import refine
-    from datadistill.labels import library_versions
+    from datadistill.label.inference import refine
+    from datadistill.label.labels import library_versions
 
     refined = refine(
         model, cfg, categories, split, predictions, spec, threshold, reuse=reuse, workers=arguments.threads

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datadistill.errors import run_script
 from datadistill.files import write_json
-from datadistill.render import SceneSpec, render_images
+from rendered.scene import SceneSpec, render_images
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 from datadistill.errors import run_script
-from datadistill.render import SceneSpec
-from datadistill.render.clips import render_clips
+from rendered.clips import render_clips
+from rendered.scene import SceneSpec
 
 
 def main() -> None:

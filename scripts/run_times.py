@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datadistill.errors import run_script
 from datadistill.files import atomic_write
-from datadistill.run_times import read_job_times, run_times_page
+from datadistill.report.run_times import read_job_times, run_times_page
 
 
 def main() -> None:

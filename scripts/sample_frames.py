@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from datadistill.data.videos import read_spec, sample_videos
 from datadistill.errors import UserError, run_script
 from datadistill.files import write_json
-from datadistill.videos import read_spec, sample_videos
 
 
 def main() -> None:

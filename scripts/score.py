@@ -6,12 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
+from datadistill.data.leaks import check_drawn
 from datadistill.detections import load_shards
 from datadistill.errors import run_script
-from datadistill.evaluation import score
+from datadistill.evaluate.coco_metrics import score
 from datadistill.files import read_json, write_json
-from datadistill.leaks import check_drawn
-from datadistill.tasks import get_task
+from datadistill.tasks.task import get_task
 
 
 def main() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datadistill.config import load_config
 from datadistill.errors import run_script
-from datadistill.experiments import build_experiments
-from datadistill.published import load_published
-from datadistill.report_plan import FIGURE_SUFFIXES, table_definition
-from datadistill.run_times import read_job_times, run_counts
-from datadistill.tables import load_table, show_table
+from datadistill.report.published import load_published
+from datadistill.report.run_times import read_job_times, run_counts
+from datadistill.report.tables import load_table, show_table
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.outputs import FIGURE_SUFFIXES, table_definition
 
 
 def main() -> None:

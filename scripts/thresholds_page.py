@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datadistill.errors import run_script
 from datadistill.files import atomic_write, read_json
-from datadistill.report_pages import thresholds_page
+from datadistill.report.pages import thresholds_page
 
 
 def main() -> None:

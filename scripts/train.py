@@ -30,7 +30,7 @@ def main() -> int:
 
     from datadistill.devices import choose_device
     from datadistill.specs import model_spec
-    from datadistill.training import Stopped, TrainingFiles, TrainingOptions, join_processes, train
+    from datadistill.train.loop import Stopped, TrainingFiles, TrainingOptions, join_processes, train
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)

@@ -23,8 +23,8 @@ import pytest
 import torch
 import yaml
 
-from datadistill.config import load_config
-from datadistill.experiments import Experiments, build_experiments
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import Experiments, build_experiments
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -313,7 +313,7 @@ def test_a_cancelled_training_ends_with_the_weights_of_an_undisturbed_one(
 RULES = f"""
 import sys
 sys.path.insert(0, {str(REPOSITORY / "scripts")!r})
-from datadistill.resources import growing
+from datadistill.workflow.resources import growing
 
 rule all:
     input: "slow", "devices"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from datadistill.config import load_config
-from datadistill.experiments import build_experiments
-from datadistill.paths import Paths
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.paths import Paths
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]

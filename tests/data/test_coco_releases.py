@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datadistill import coco_releases
-from datadistill.coco import read_ids
-from datadistill.coco_releases import OFFICIAL_COUNTS, check_partition, coco_partition
+from datadistill.data import coco_releases
+from datadistill.data.coco import read_ids
+from datadistill.data.coco_releases import OFFICIAL_COUNTS, check_partition, coco_partition
+from datadistill.data.splits import make_split
 from datadistill.errors import UserError
-from datadistill.splits import make_split
 
 IDS = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-ids"
 needs_ids = pytest.mark.skipif(not IDS.is_dir(), reason="needs shared/data/coco-ids, which isn't here")

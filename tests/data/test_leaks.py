@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from datadistill.data.leaks import check_disjoint, check_drawn, check_same_categories
 from datadistill.errors import UserError
-from datadistill.leaks import check_disjoint, check_drawn, check_same_categories
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 

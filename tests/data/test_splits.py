@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from datadistill import splits
-from datadistill.coco import check_coco, read_coco, read_ids
+from datadistill.data import splits
+from datadistill.data.coco import check_coco, read_coco, read_ids
+from datadistill.data.images import inspect_image, inspect_images
 from datadistill.errors import UserError
-from datadistill.images import inspect_image, inspect_images
 
 MINI = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-mini"
 NAMES = ["nose", "left_eye", "right_eye"]

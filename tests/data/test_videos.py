@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datadistill import videos
+from datadistill.data import videos
+from datadistill.data.splits import Made
+from datadistill.data.videos import FrameSpec, list_videos, sample_frame, sample_videos, seeded_order
 from datadistill.errors import UserError
-from datadistill.splits import Made
-from datadistill.videos import FrameSpec, list_videos, sample_frame, sample_videos, seeded_order
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sample_frames.py"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from datadistill.ensemble.boxes import merge
+from datadistill.label.ensemble.boxes import merge
 
 Box = tuple[float, float, float, float]
 

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from datadistill.errors import UserError
-from datadistill.explain import candidate_people, explain_ensemble, most_telling, transform_label
+from datadistill.report.explain import candidate_people, explain_ensemble, most_telling, transform_label
 from datadistill.specs import RefinementSpec, Transform
 
 TRANSFORMS = (tiny.PLAIN, Transform(96, 160, True), Transform(64, 128))

@@ -5,9 +5,9 @@ import pytest
 import torch
 from detectron2.structures import heatmaps_to_keypoints
 
-from datadistill.ensemble import heatmaps
-from datadistill.ensemble.heatmaps import HeatmapAverage, decode, transform_weights, unflip
 from datadistill.errors import UserError
+from datadistill.label.ensemble import heatmaps
+from datadistill.label.ensemble.heatmaps import HeatmapAverage, decode, transform_weights, unflip
 from datadistill.specs import Transform
 
 ODD_BOXES = [

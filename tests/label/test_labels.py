@@ -19,10 +19,10 @@ from test_thresholds import spec
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.labels import annotate, provenance
+from datadistill.label.labels import annotate, provenance
+from datadistill.label.thresholds import Thresholds, choose
 from datadistill.specs import PredictionsSpec, RefinementSpec, Transform
-from datadistill.tasks import TASKS, get_task
-from datadistill.thresholds import Thresholds, choose
+from datadistill.tasks.task import TASKS, get_task
 
 K = 17
 CATEGORIES = {
@@ -245,8 +245,8 @@ def test_an_unknown_task_is_named() -> None:
 
 def test_tasks_are_light_to_import() -> None:
     code = (
-        "import sys; from datadistill.tasks import TASKS, get_task; [get_task(t) for t in TASKS];"
-        "import datadistill.transforms;"
+        "import sys; from datadistill.tasks.task import TASKS, get_task; [get_task(t) for t in TASKS];"
+        "import datadistill.label.transforms;"
         "print([m for m in ('numpy', 'torch', 'detectron2', 'cv2') if m in sys.modules])"
     )
     path = str(Path(__file__).parents[2] / "scripts")

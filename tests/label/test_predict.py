@@ -10,10 +10,10 @@ import tiny
 import torch
 from test_refine import apart, detectron2_instances, forbidden, ids, predictions_spec
 
-from datadistill import inference
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.inference import predict
+from datadistill.label import inference
+from datadistill.label.inference import predict
 from datadistill.specs import Transform
 
 BOTH_FLIPS = tuple(Transform(s, 200, flip) for s in (64, 96, 120) for flip in (False, True))

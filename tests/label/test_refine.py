@@ -16,13 +16,13 @@ from detectron2.data.transforms import ResizeTransform
 from detectron2.structures import Boxes, Instances, heatmaps_to_keypoints
 from PIL import Image
 
-from datadistill import inference
 from datadistill.detections import Detections
-from datadistill.ensemble import heatmaps
 from datadistill.errors import UserError
-from datadistill.inference import predict, refine
+from datadistill.label import inference
+from datadistill.label.ensemble import heatmaps
+from datadistill.label.inference import predict, refine
+from datadistill.label.transforms import output_size, resolve
 from datadistill.specs import PredictionsSpec, RefinementSpec, Transform
-from datadistill.transforms import output_size, resolve
 
 PERMUTATION = [0, 2, 1, 4, 3]
 SEVERAL = tuple(Transform(s, 200, flip) for s in (64, 96, 120) for flip in (False, True))

@@ -9,12 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datadistill import thresholds
 from datadistill.detections import Detections
 from datadistill.errors import UserError
+from datadistill.label import thresholds
+from datadistill.label.thresholds import (
+    Thresholds,
+    choose,
+    count_labelled,
+    curve,
+    fixed,
+    gate,
+    match,
+    read_gate,
+    summary,
+)
 from datadistill.specs import GateSpec, LabelSetSpec, RefinementSpec
-from datadistill.tasks import get_task
-from datadistill.thresholds import Thresholds, choose, count_labelled, curve, fixed, gate, match, read_gate, summary
+from datadistill.tasks.task import get_task
 
 # Few distinct values, so that ties are the rule.
 tied = st.lists(st.sampled_from([0.06, 0.1, 0.25, 0.5, 0.5000001, 0.9, 0.99]), max_size=40)

@@ -5,8 +5,8 @@ from detectron2.data.transforms import ResizeShortestEdge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datadistill.label.transforms import View, output_size, resolve, sizes
 from datadistill.specs import Transform
-from datadistill.transforms import View, output_size, resolve, sizes
 
 PAPER = [Transform(s, 1333 if s == 800 else 2000, flip) for s in range(400, 1201, 100) for flip in (False, True)]
 side = st.integers(1, 4000)

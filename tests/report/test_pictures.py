@@ -10,7 +10,7 @@ from PIL import Image
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.pictures import (
+from datadistill.report.pictures import (
     category_gallery_figure,
     choose_category_images,
     choose_comparison_images,

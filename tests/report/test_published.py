@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datadistill.errors import UserError
-from datadistill.published import Published, load_published
+from datadistill.report.published import Published, load_published
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT.parent / "shared" / "paper" / "data_distillation.txt"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from datadistill.errors import UserError
-from datadistill.published import load_published
-from datadistill.tables import (
+from datadistill.report.published import load_published
+from datadistill.report.tables import (
     gain_lines,
     load_table,
     mean_and_spread,

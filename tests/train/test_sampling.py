@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from datadistill.sampling import GENERATED, LABELLED, Draw, MixedSampler, augmentation_generator, model_seed
+from datadistill.train.sampling import GENERATED, LABELLED, Draw, MixedSampler, augmentation_generator, model_seed
 
 
 def sampler(total: int, *, ratio: float = 0.6, seed: int = 1, labelled: int = 40, generated: int = 100) -> MixedSampler:

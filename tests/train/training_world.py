@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from datadistill.files import file_digest
-from datadistill.render import SceneSpec, render_images
 from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec, Transform
-from datadistill.training import TrainingFiles
+from datadistill.train.loop import TrainingFiles
+from rendered.scene import SceneSpec, render_images
 
 NETWORK = NetworkSpec(
     backbone="R-50",

@@ -66,7 +66,7 @@ def rules(jobs: list[Job]) -> Counter[str]:
 
 def place_sources(config: Path, directory: Path) -> None:
     """Empty files where a config expects annotation files of the user's, so that it can be planned."""
-    from datadistill.config import load_config
+    from datadistill.workflow.config import load_config
 
     for split in load_config(config)["splits"]:
         if split["kind"] == "coco":

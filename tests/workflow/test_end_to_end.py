@@ -16,9 +16,9 @@ import yaml
 from planning import CONFIG_FOLDER, plan, rules, snakemake
 from pycocotools.coco import COCO
 
-from datadistill.config import load_config
-from datadistill.experiments import Experiments, build_experiments
-from datadistill.report_plan import outputs
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import Experiments, build_experiments
+from datadistill.workflow.outputs import outputs
 
 SMALLEST = CONFIG_FOLDER / "smallest.yaml"
 

@@ -15,12 +15,12 @@ import pytest
 import yaml
 from planning import REPOSITORY, plan, rules, snakemake
 
-from datadistill.config import load_config
-from datadistill.experiments import Experiments, build_experiments
-from datadistill.needs import needs_of, needs_of_run
-from datadistill.plan import listing
-from datadistill.published import load_published
-from datadistill.report_plan import figure_parts
+from datadistill.report.published import load_published
+from datadistill.workflow.config import load_config
+from datadistill.workflow.cost import listing
+from datadistill.workflow.experiments import Experiments, build_experiments
+from datadistill.workflow.needs import needs_of, needs_of_run
+from datadistill.workflow.outputs import figure_parts
 
 PAPER = REPOSITORY / "config" / "paper.yaml"
 GOLDEN = Path(__file__).parent / "golden" / "paper.txt"

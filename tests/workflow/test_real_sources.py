@@ -15,15 +15,15 @@ import pytest
 import yaml
 from planning import REPOSITORY, plan, rules, snakemake
 
-from datadistill.coco_releases import PARTS, missing_files
-from datadistill.config import complete_config
+from datadistill.data.coco_releases import PARTS, missing_files
+from datadistill.data.downloads import read_downloads
+from datadistill.data.splits import make_split
+from datadistill.data.videos import read_spec
 from datadistill.errors import UserError
-from datadistill.experiments import Experiments, build_experiments
-from datadistill.fetch import read_downloads
 from datadistill.files import canonical_json
-from datadistill.rule_inputs import RuleInputs
-from datadistill.splits import make_split
-from datadistill.videos import read_spec
+from datadistill.workflow.config import complete_config
+from datadistill.workflow.experiments import Experiments, build_experiments
+from datadistill.workflow.rule_inputs import RuleInputs
 
 Config = dict[str, Any]
 

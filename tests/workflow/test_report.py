@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from planning import CONFIG_FOLDER, plan, rules, snakemake
 
-from datadistill.config import load_config
-from datadistill.experiments import build_experiments
-from datadistill.report_plan import figure_section, page_section, page_title, report_files
-from datadistill.run_times import JobTime, duration, read_job_times, run_counts, run_times_page
-from datadistill.web_page import web_page
+from datadistill.report.run_times import JobTime, duration, read_job_times, run_counts, run_times_page
+from datadistill.report.web_page import web_page
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.outputs import figure_section, page_section, page_title, report_files
 
 SMALLEST = CONFIG_FOLDER / "smallest.yaml"
 SECTIONS = (

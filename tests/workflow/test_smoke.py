@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from planning import CONFIG_FOLDER, CONFIGS, plan, rules
 
-from datadistill.config import load_config
-from datadistill.experiments import Experiments, build_experiments
-from datadistill.modeling import build_config
-from datadistill.needs import needs_of_run
+from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import Experiments, build_experiments
+from datadistill.workflow.needs import needs_of_run
 
 PAPER, SMOKE = CONFIG_FOLDER / "paper.yaml", CONFIG_FOLDER / "smoke.yaml"
 PERSON = [{"id": 1, "name": "person", "keypoints": [f"k{i}" for i in range(17)]}]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from datadistill.tasks import COORDINATE_DECIMALS, SCORE_DECIMALS, Task, rounded
+from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Task, rounded
 
 if TYPE_CHECKING:
     from datadistill.detections import Detections
-    from datadistill.thresholds import Thresholds
+    from datadistill.label.thresholds import Thresholds
 
 HALF_PIXEL = 0.5
 """COCO's keypoints are pixel indices, a detector's are continuous: index + 0.5 is the pixel's centre."""

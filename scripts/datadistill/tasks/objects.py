@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from datadistill.tasks import Task, boxes_xywh
+from datadistill.tasks.task import Task, boxes_xywh
 
 if TYPE_CHECKING:
     from datadistill.detections import Detections
-    from datadistill.thresholds import Thresholds
+    from datadistill.label.thresholds import Thresholds
 
 
 class Objects(Task):

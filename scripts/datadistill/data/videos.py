@@ -1,0 +1,380 @@
+"""One random frame of each of many videos, as for s1m-180 (section 5.1): images without labels from a wild source.
+
+Videos are ranked by a hash of seed and name, and the first `count` that give a frame are taken; which frame is a
+function of seed, name and the video's bytes alone. So neither the number of processes nor an interruption changes the
+outcome, and a damaged video only makes way for the next. Nothing but single frames is used: no temporal information.
+
+Light until frames are read: PyAV and Pillow are imported where they are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datadistill.data.images import list_images
+from datadistill.data.splits import Ledger, Made, from_records, path_id
+from datadistill.errors import UserError
+from datadistill.files import atomic_write, canonical_json
+from datadistill.progress import progress
+
+if TYPE_CHECKING:
+    import av
+    from PIL import Image
+
+VIDEO_SUFFIXES = (
+    ".3gp",
+    ".avi",
+    ".flv",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".ogv",
+    ".ts",
+    ".webm",
+    ".wmv",
+)
+JOURNAL = "journal.jsonl"
+_BLOCK = 8  # videos a process and round; more would be decoded in vain at the end, fewer would leave processes idle
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """What fixes a sample of frames, apart from the videos.
+
+    `count` None takes a frame of every video that has one. `quality` is that of the JPEGs written (1 to 95);
+    `max_side` in pixels bounds their longer side (None: as in the video).
+    """
+
+    seed: int
+    count: int | None = None
+    quality: int = 95
+    max_side: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("count", self.count, 1, None),
+            ("quality", self.quality, 1, 95),
+            ("max_side", self.max_side, 16, None),
+        ):
+            if value is not None and (value < low or (high is not None and value > high)):
+                raise UserError(f"{name} must be {low} or more{f', {high} at most' if high else ''}; it is {value}")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one video gave: a JPEG and where it is from, or the reason why there is none.
+
+    `time` is in seconds from the start of the video; width and height are of the JPEG, in pixels.
+    """
+
+    video: str
+    jpeg: bytes = b""
+    time: float | None = None
+    width: int = 0
+    height: int = 0
+    reason: str | None = None
+
+
+# --- which videos
+
+
+def list_videos(folder: str | Path, list_file: str | Path | None = None) -> list[str]:
+    """Names of videos, relative to `folder`: those of a list (one a line, `#` for comments), or all below the folder.
+
+    Raises `UserError` when folder or list is missing or empty, or the list names a video twice. Whether listed videos
+    exist is found when they are sampled: one that doesn't goes to the ledger.
+    """
+    if list_file is None:
+        names = list_images(folder, VIDEO_SUFFIXES)
+        if not names:
+            raise UserError(f"{folder}: no video in this folder or below; known suffixes: {' '.join(VIDEO_SUFFIXES)}")
+        return names
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; check the path in the config")
+    try:
+        lines = Path(list_file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{list_file}: the list of videos can't be read ({error})") from None
+    names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not names:
+        raise UserError(f"{list_file}: it lists no videos")
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise UserError(f"{list_file}: {repeated[0]} is listed twice ({len(repeated)} such in all)")
+    return names
+
+
+def seeded_order(names: Sequence[str], seed: int) -> list[str]:
+    """The order in which videos are tried: by a hash of seed and name, so that a new video moves no other."""
+    return sorted(names, key=lambda name: (hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=16).digest(), name))
+
+
+# --- which frame
+
+
+def sample_frame(folder: str, name: str, spec: FrameSpec) -> Frame:
+    """A random frame of one video, or the reason why there is none; a function of its arguments and the video's bytes.
+
+    A moment of the stated duration is drawn, and the frame shown then is decoded: at a constant rate every frame is
+    equally likely. Headers lie about their duration, so when nothing decodes there, the whole video is read and one of
+    all frames that do decode is drawn.
+    """
+    path = Path(folder, name)
+    if not path.is_file():
+        return Frame(name, reason="missing")
+    if path.stat().st_size == 0:
+        return Frame(name, reason="empty file")
+    import av
+
+    av.logging.set_level(av.logging.PANIC)  # what FFmpeg grumbles about is in the ledger where it matters
+    rng = random.Random(int.from_bytes(hashlib.blake2b(f"{spec.seed}/{name}".encode(), digest_size=16).digest(), "big"))
+    try:
+        frame = _frame_at(path, rng.random()) or _frame_of_all(path, rng)
+        if frame is None:
+            return Frame(name, reason="no frame decodes")
+        return _encode(name, frame, spec)
+    except av.FFmpegError as error:
+        return Frame(name, reason=f"can't be opened ({error.strerror or type(error).__name__})")
+    except _NoVideo as error:
+        return Frame(name, reason=str(error))
+    except (OSError, ValueError, MemoryError) as error:
+        return Frame(name, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:100]}")
+
+
+class _NoVideo(Exception):
+    """The file has no stream of pictures."""
+
+
+def _open_stream(container: av.container.InputContainer) -> av.VideoStream:
+    if not container.streams.video:
+        raise _NoVideo("no video stream")
+    stream = container.streams.video[0]
+    # Processes run side by side; threads within a decoder could also change what is concealed in a damaged stream.
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _frame_at(path: Path, position: float) -> av.VideoFrame | None:
+    """The frame shown at a fraction of the stated duration; None when that can't be told, or nothing decodes there."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = _open_stream(container)
+        duration = stream.duration
+        if duration is None and container.duration is not None and stream.time_base:
+            duration = int(container.duration / av.time_base / stream.time_base)
+        if not duration or duration <= 0:
+            return None
+        target = (stream.start_time or 0) + position * duration
+        try:
+            container.seek(int(target), stream=stream, backward=True)
+        except av.FFmpegError:
+            return None
+        shown = None
+        for frame in _decoded(container, stream):
+            if frame.pts is None:
+                return None
+            if frame.pts > target:
+                return shown or frame
+            shown = frame
+        # At the end: the last frame, if it would still be shown at that moment.
+        if shown is not None and stream.average_rate and stream.time_base:
+            interval = 1 / (stream.average_rate * stream.time_base)
+            return shown if target < shown.pts + interval else None
+        return None
+
+
+def _frame_of_all(path: Path, rng: random.Random) -> av.VideoFrame | None:
+    """One of all frames that decode, each equally likely; one frame in memory."""
+    import av
+
+    with av.open(str(path)) as container:
+        chosen = None
+        for number, frame in enumerate(_decoded(container, _open_stream(container)), start=1):
+            if rng.random() * number < 1.0:
+                chosen = frame
+        return chosen
+
+
+def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """Frames that decode without a flaw the decoder knows of; damaged packets between them are stepped over."""
+    import av
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        yield from (frame for frame in frames if not frame.is_corrupt)
+
+
+def _encode(name: str, frame: av.VideoFrame, spec: FrameSpec) -> Frame:
+    from PIL import Image
+
+    image: Image.Image = frame.to_image()
+    # Phones film sideways and say so: turned upright, counter-clockwise, as players do.
+    turns = round(float(getattr(frame, "rotation", 0) or 0) / 90) % 4
+    if turns:
+        image = image.transpose(
+            (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[turns - 1]
+        )
+    if spec.max_side is not None and max(image.size) > spec.max_side:
+        scale = spec.max_side / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, format="JPEG", quality=spec.quality)
+    time = None if frame.time is None else round(float(frame.time), 3)
+    return Frame(name, buffer.getvalue(), time, image.width, image.height)
+
+
+# --- the sample
+
+
+def sample_videos(
+    *,
+    videos_dir: str,
+    images_dir: str,
+    dataset: str,
+    spec: FrameSpec,
+    list_file: str | None = None,
+    workers: int = 1,
+) -> Made:
+    """Sample frames, write them as JPEGs into `images_dir`: an unlabelled split, with the ledger of skipped videos.
+
+    Goes through the videos in `seeded_order`, in blocks over `workers` processes, until `spec.count` have given a
+    frame. A journal in `images_dir` remembers what is done, so that a killed run goes on where it was. Images carry
+    `video` and `time`.
+
+    Raises `UserError` when the videos run out before the count is reached, or `images_dir` holds frames of another
+    sample.
+    """
+    names = seeded_order(list_videos(videos_dir, list_file), spec.seed)
+    identity = {"videos": hashlib.sha256("\n".join(names).encode()).hexdigest(), "dataset": dataset, **asdict(spec)}
+    folder = Path(images_dir)
+    done = _read_journal(folder / JOURNAL, identity, names)
+    taken = [row for row in done if "id" in row]
+    skipped: Ledger = [{"file_name": row["video"], "reason": row["reason"]} for row in done if "id" not in row]
+    wanted = spec.count if spec.count is not None else len(names)
+    with open(folder / JOURNAL, "a", encoding="utf-8") as journal:
+        rest = names[len(done) :] if len(taken) < wanted else []
+        for frame in progress(
+            _frames(videos_dir, rest, spec, workers), total=len(rest), unit="video", label=f"sampling {dataset}"
+        ):
+            if len(taken) == wanted:
+                break
+            row: dict[str, Any] = {"video": frame.video}
+            if frame.reason is None:
+                image_id = path_id(frame.video)
+                row |= {"id": image_id, "file_name": f"{image_id:015d}.jpg", "time": frame.time}
+                row |= {"width": frame.width, "height": frame.height}
+                with atomic_write(folder / row["file_name"], "wb") as stream:
+                    stream.write(frame.jpeg)
+                taken.append(row)
+            else:
+                row["reason"] = frame.reason
+                skipped.append({"file_name": frame.video, "reason": frame.reason})
+            journal.write(json.dumps(row) + "\n")
+            journal.flush()
+    if spec.count is not None and len(taken) < spec.count:
+        examples = "; ".join(f"{row['file_name']}: {row['reason']}" for row in skipped[:3])
+        raise UserError(
+            f"{videos_dir}: only {len(taken)} of {len(names)} videos gave a frame, {spec.count} are asked for"
+            + (f" ({examples})" if examples else "")
+            + "; lower the count or add videos"
+        )
+    if not taken:
+        raise UserError(f"{videos_dir}: none of {len(names)} videos gave a frame; {skipped[0]['reason']} for one")
+    made = from_records(taken, images_dir=images_dir, dataset=dataset, source=videos_dir, workers=workers)
+    return Made(made.split, skipped)
+
+
+def _frames(folder: str, names: Sequence[str], spec: FrameSpec, workers: int) -> Iterator[Frame]:
+    """`sample_frame` of every name, in order, a block at a time."""
+    if workers <= 1:
+        yield from (sample_frame(folder, name, spec) for name in names)
+        return
+    size = _BLOCK * workers
+    for start in range(0, len(names), size):
+        yield from _block(folder, names[start : start + size], spec, workers)
+
+
+def _block(folder: str, names: Sequence[str], spec: FrameSpec, workers: int) -> list[Frame]:
+    try:
+        with ProcessPoolExecutor(workers) as pool:
+            return list(pool.map(sample_frame, [folder] * len(names), names, [spec] * len(names)))
+    except BrokenProcessPool:
+        # A video crashed the decoder. Each in a process of its own tells which.
+        return [_alone(folder, name, spec) for name in names]
+
+
+def _alone(folder: str, name: str, spec: FrameSpec) -> Frame:
+    try:
+        with ProcessPoolExecutor(1) as pool:
+            return pool.submit(sample_frame, folder, name, spec).result()
+    except BrokenProcessPool:
+        return Frame(name, reason="crashes the decoder")
+
+
+def _read_journal(path: Path, identity: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of an interrupted run of the same sample; starts a journal where there is none.
+
+    Rows are those of the first videos in order whose images are on disk; anything after a torn or doubtful row is
+    done again.
+    """
+    header = canonical_json(identity)
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").split("\n")
+        if lines[0] != header:
+            raise UserError(
+                f"{path.parent}: holds frames of another sample (other seed, settings or videos); "
+                "delete the folder, or choose another"
+            )
+        for name, line in zip(names, lines[1:-1], strict=False):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                break
+            if row.get("video") != name or ("id" in row and not (path.parent / row["file_name"]).is_file()):
+                break
+            rows.append(row)
+    with atomic_write(path) as stream:
+        stream.write("\n".join([header, *(json.dumps(row) for row in rows), ""]))
+    return rows
+
+
+def read_spec(values: Mapping[str, Any]) -> tuple[dict[str, Any], FrameSpec]:
+    """A split's spec of kind "videos" as arguments of `sample_videos`: (where, FrameSpec).
+
+    Keys: `videos_dir`, `dataset`, `seed`, and optionally `list_file`, `count`, `quality`, `max_side`; `task`, `kind`,
+    `stage` and `version` are ignored. Raises `UserError` for a missing or unknown key.
+    """
+    known = {"videos_dir", "dataset", "list_file", "seed", "count", "quality", "max_side"}
+    given = {key: value for key, value in values.items() if key not in ("kind", "task", "stage", "version")}
+    for key in sorted(set(given) - known):
+        raise UserError(f"a split of kind 'videos' has no key {key!r}; known: {', '.join(sorted(known))}")
+    for key in ("videos_dir", "dataset", "seed"):
+        if key not in given:
+            raise UserError(f"a split of kind 'videos' needs the key {key!r}")
+    where = {key: given[key] for key in ("videos_dir", "dataset", "list_file") if given.get(key) is not None}
+    settings = {key: given[key] for key in ("seed", "count", "quality", "max_side") if key in given}
+    return where, FrameSpec(**settings)

@@ -1,0 +1,1 @@
+"""COCO metrics of models, and the quality of labels against hidden truth."""

@@ -1,0 +1,1 @@
+"""Models -> predictions, their ensemble, thresholds and label sets."""

@@ -1,0 +1,1 @@
+"""The network: architecture, initial weights, and what extends detectron2."""

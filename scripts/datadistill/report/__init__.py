@@ -1,0 +1,1 @@
+"""Metrics and label sets -> tables, figures and pages."""

@@ -1,0 +1,1 @@
+"""Splits and label sets -> models."""

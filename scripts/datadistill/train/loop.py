@@ -1,0 +1,463 @@
+"""Training: one procedure for baseline, teacher and student (sections 4 and 6.1), on one process or many.
+
+A run can be killed at any moment. Checkpoints lie in a folder that no rule declares (Snakemake deletes a failed job's
+outputs), tagged with the spec's digest. Draws, augmentations and torch's random state are pure functions of the seed and
+the iteration, so a resumed run ends with the weights of an undisturbed one (bit for bit on a CPU).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import HookBase, TrainerBase, create_ddp_model
+from detectron2.modeling import build_model
+from detectron2.solver import build_lr_scheduler, build_optimizer
+from detectron2.utils import comm
+
+from datadistill.data.splits import fraction_ids
+from datadistill.errors import UserError
+from datadistill.files import atomic_write, read_json, write_json, write_json_lines
+from datadistill.model.network import build_config
+from datadistill.specs import ModelSpec
+from datadistill.tasks.task import get_task
+from datadistill.train.batches import Source, TrainingImages, build_loader, load_source
+from datadistill.train.sampling import LABELLED, MixedSampler, model_seed
+
+# The weights are drawn in a state that no iteration uses.
+_INITIAL_WEIGHTS = 2**32
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """What training reads and writes. `label_set` and `initial_weights` may be None."""
+
+    labelled: Path
+    label_set: Path | None
+    initial_weights: Path | None
+    model: Path
+    metrics: Path
+    drawn: Path
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What changes speed and safety, never the result."""
+
+    device: str = "cpu"
+    workers: int = 0
+    checkpoint_every: int = 1000
+    metrics_every: int = 20
+    log_seconds: float = 10.0
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; its checkpoint is written."""
+
+
+class DistillationTrainer(TrainerBase):
+    """detectron2's training loop with a finite-loss check that names the images, and draws that are counted."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batches: Callable[[int], Iterator[list[dict[str, Any]]]],
+        *,
+        precision: torch.dtype | None,
+        device: str,
+    ) -> None:
+        super().__init__()
+        model.train()
+        self.model = model
+        self.optimizer = optimizer
+        self.losses: dict[str, float] = {}
+        self.drawn: Counter[tuple[int, int]] = Counter()
+        self.data_seconds = 0.0
+        self._make_batches = batches
+        self._batches: Iterator[list[dict[str, Any]]] | None = None
+        self._precision = precision
+        self._device_type = torch.device(device).type
+
+    def run_step(self) -> None:
+        if self._batches is None:
+            self._batches = self._make_batches(self.iter)
+        start = time.perf_counter()
+        batch = next(self._batches)
+        self.data_seconds += time.perf_counter() - start
+        self.drawn.update((example["source"], example["image_id"]) for example in batch)
+        try:
+            with torch.autocast(self._device_type, dtype=self._precision, enabled=self._precision is not None):
+                losses = self.model(batch)
+        except FloatingPointError:
+            # detectron2 looks at proposals itself, before there is a loss.
+            raise self._diverged("a predicted box or score", batch) from None
+        total = sum(losses.values())
+        # One transfer for all losses, and the only synchronisation of an iteration.
+        values = torch.stack([total, *losses.values()]).detach().cpu().tolist()
+        self.losses = dict(zip(["total_loss", *losses], values, strict=True))
+        if not all(math.isfinite(value) for value in values):
+            raise self._diverged(
+                ", ".join(name for name, value in self.losses.items() if not math.isfinite(value)), batch
+            )
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+
+    def _diverged(self, what: str, batch: list[dict[str, Any]]) -> UserError:
+        images = ", ".join(str(example["image_id"]) for example in batch)
+        return UserError(
+            f"training diverged: {what} is not finite in iteration {self.iter} (images {images}); "
+            "lower the learning rate, set clip_gradients, or look at these images' annotations"
+        )
+
+
+class SeedEachIteration(HookBase):
+    """Puts torch's generators in a state that depends on the seed, the iteration and the process alone."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def before_step(self) -> None:
+        torch.manual_seed(model_seed(self._seed, self.trainer.iter, comm.get_rank()))
+
+
+class StepSchedule(HookBase):
+    """Advances the learning rate after each iteration."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+
+    def after_step(self) -> None:
+        self.scheduler.step()
+
+
+class RecordMetrics(HookBase):
+    """Keeps one JSON row every `every` iterations, and prints rate and time left every `log_seconds`."""
+
+    def __init__(self, every: int, log_seconds: float, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+        self._every = every
+        self._log_seconds = log_seconds
+
+    def before_train(self) -> None:
+        self._started = self._logged = time.perf_counter()
+        self._first = self.trainer.iter
+
+    def after_step(self) -> None:
+        done, now = self.trainer.iter + 1, time.perf_counter()
+        last = done == self.trainer.max_iter
+        if done % self._every == 0 or last:
+            losses = _mean_over_processes(self.trainer.losses)
+            self.rows.append({"iteration": done, "lr": self.trainer.optimizer.param_groups[0]["lr"], **losses})
+        if comm.is_main_process() and (now - self._logged >= self._log_seconds or last):
+            self._logged = now
+            rate = (done - self._first) / max(now - self._started, 1e-9)
+            left = (self.trainer.max_iter - done) / rate
+            waiting = self.trainer.data_seconds / max(now - self._started, 1e-9)
+            print(
+                f"iteration {done}/{self.trainer.max_iter}  loss {self.trainer.losses['total_loss']:.3f}  "
+                f"lr {self.trainer.optimizer.param_groups[0]['lr']:.2g}  {rate:.2f} it/s  "
+                f"{waiting:.0%} waiting for data  {_clock(left)} left",
+                flush=True,
+            )
+
+
+def _metrics_every(most: int, iterations: int) -> int:
+    """Iterations from row to row: `most`, or fewer where a short schedule would leave a loss curve of few points."""
+    return max(1, min(most, iterations // 20))
+
+
+class SaveCheckpoint(HookBase):
+    """Saves every `every` iterations, and once more when a signal asks the run to stop."""
+
+    def __init__(self, every: int, save: Callable[[], None]) -> None:
+        self._every = every
+        self._save = save
+        self._signal: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def before_train(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            self._handlers[number] = signal.signal(number, self._ask_to_stop)
+
+    def after_train(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _ask_to_stop(self, number: int, _: FrameType | None) -> None:
+        self._signal = number
+
+    def after_step(self) -> None:
+        # All processes must agree, or one would wait for the others' gradients for ever.
+        stop = self._signal is not None
+        if _distributed():
+            asked = torch.tensor(float(stop), device=_communication_device())
+            torch.distributed.all_reduce(asked)
+            stop = bool(asked.item())
+        done = self.trainer.iter + 1
+        if done < self.trainer.max_iter and (stop or done % self._every == 0):
+            self._save()
+        if stop and done < self.trainer.max_iter:
+            raise Stopped(f"stopped by a signal after iteration {done}; the same command goes on from there")
+
+
+def _distributed() -> bool:
+    return comm.get_world_size() > 1
+
+
+def _communication_device() -> str:
+    """Where tensors must lie to be sent between processes: NCCL knows only GPUs."""
+    return "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+
+
+def _mean_over_processes(losses: Mapping[str, float]) -> dict[str, float]:
+    """The losses averaged over all processes."""
+    if not _distributed():
+        return dict(losses)
+    names = sorted(losses)
+    values = torch.tensor([losses[name] for name in names], device=_communication_device())
+    torch.distributed.all_reduce(values)
+    return dict(zip(names, (values / comm.get_world_size()).tolist(), strict=True))
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def join_processes(processes: int, device: str) -> int:
+    """Join the processes that torchrun started; returns this one's rank.
+
+    Raises `UserError` when the number of processes asked for and the number started differ.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != processes:
+        raise UserError(
+            f"{processes} processes were asked for but {started} started; "
+            f"start the script with torchrun --nproc-per-node {processes}, or give --processes {started}"
+        )
+    if processes == 1:
+        return 0
+    backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
+    # Without detectron2's group of the processes of one machine: 0.6 makes it in its own launcher alone, and nothing here needs it.
+    torch.distributed.init_process_group(backend)
+    if backend == "nccl":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return torch.distributed.get_rank()
+
+
+def load_sources(spec: ModelSpec, files: TrainingFiles) -> list[Source]:
+    """The labelled images and, where the spec has a label set, the chosen fraction of the generated ones."""
+    task = get_task(spec.task)
+    sources = [load_source(files.labelled, "labelled", task)]
+    if files.label_set is not None:
+        ids = None
+        if spec.fraction < 1:
+            label_set = read_json(files.label_set)
+            ids = set(fraction_ids([image["id"] for image in label_set["images"]], spec.fraction, spec.fraction_seed))
+        sources.append(load_source(files.label_set, "generated", task, ids))
+    return sources
+
+
+def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> None:
+    """Train the model of a spec, or go on from its checkpoint, and write model, metrics and the record of what was drawn."""
+    world, rank = comm.get_world_size(), comm.get_rank()
+    categories = sorted(read_json(files.labelled)["categories"], key=lambda category: category["id"])
+    cfg = build_config(spec, categories, device=options.device)
+    sources = load_sources(spec, files)
+    ratio = spec.training.labelled_ratio if len(sources) > 1 else 1.0
+    batch, iterations = spec.training.batch_size, spec.training.iterations
+    if batch % world:
+        raise UserError(f"a batch of {batch} images can't be shared equally by {world} processes; change batch_size")
+    sampler = MixedSampler(
+        len(sources[0]), len(sources[1]) if len(sources) > 1 else 0, ratio, iterations * batch, spec.seed
+    )
+    names = categories[0].get("keypoints") if cfg.MODEL.KEYPOINT_ON else None
+    images = TrainingImages(cfg, sampler, sources, names)
+
+    torch.manual_seed(model_seed(spec.seed, _INITIAL_WEIGHTS, 0))
+    model = build_model(cfg)
+    _load_initial_weights(model, cfg, spec, files.initial_weights)
+    optimizer = build_optimizer(cfg, model)
+    scheduler = build_lr_scheduler(cfg, optimizer)
+    device_ids = None if options.device == "cpu" else [int(os.environ.get("LOCAL_RANK", "0"))]
+    parallel = create_ddp_model(model, broadcast_buffers=False, device_ids=device_ids)
+
+    trainer = DistillationTrainer(
+        parallel,
+        optimizer,
+        lambda start: build_loader(
+            images,
+            sampler,
+            batch=batch,
+            iterations=range(start, iterations),
+            rank=rank,
+            world=world,
+            workers=options.workers,
+        ),
+        precision=torch.bfloat16 if spec.training.amp else None,
+        device=options.device,
+    )
+    rows: list[dict[str, Any]] = []
+
+    def save_checkpoint() -> None:
+        drawn = _gather_drawn(trainer.drawn)
+        if comm.is_main_process():
+            state = {
+                "digest": spec.digest,
+                "processes": world,
+                "iteration": trainer.iter + 1,
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                # The scheduler's own step comes after this hook's iteration was counted: see the order of hooks below.
+                "scheduler": scheduler.state_dict(),
+                "rows": rows,
+                "drawn": [[*key, count] for key, count in drawn.items()],
+            }
+            with atomic_write(files.checkpoint, "wb") as stream:
+                torch.save(state, stream)
+        comm.synchronize()
+
+    start = _resume(files.checkpoint, spec, model, optimizer, scheduler, rows, trainer.drawn, keep_drawn=rank == 0)
+    if comm.is_main_process():
+        what = ", ".join(
+            f"{len(source)} {source.name} ({source.left_out} without annotations left out)" for source in sources
+        )
+        print(
+            f"training on {what}; {iterations} iterations of {batch} images on {world} process(es), {options.device}",
+            flush=True,
+        )
+        if start:
+            print(f"going on from iteration {start}", flush=True)
+    trainer.register_hooks(
+        [
+            SeedEachIteration(spec.seed),
+            RecordMetrics(_metrics_every(options.metrics_every, iterations), options.log_seconds, rows),
+            StepSchedule(scheduler),
+            SaveCheckpoint(options.checkpoint_every, save_checkpoint),
+        ]
+    )
+    # Whoever catches an error of the loop prints it; detectron2 would log its traceback as well.
+    logging.getLogger("detectron2.engine.train_loop").setLevel(logging.CRITICAL)
+    trainer.train(start, iterations)
+    drawn = _gather_drawn(trainer.drawn)
+    if comm.is_main_process():
+        _write_results(spec, files, model, cfg, categories, rows, drawn)
+    comm.synchronize()
+
+
+def _load_initial_weights(model: torch.nn.Module, cfg: CfgNode, spec: ModelSpec, path: Path | None) -> None:
+    if spec.initial == "random":
+        return
+    if path is None:
+        raise UserError(f"initial: {spec.initial} needs a file of weights")
+    if spec.initial == "teacher":
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(saved["model"])
+        return
+    from datadistill.model.weights import load_initial_weights
+
+    load_initial_weights(model, cfg, path, spec.network.backbone)
+
+
+def _gather_drawn(drawn: Counter[tuple[int, int]]) -> Counter[tuple[int, int]]:
+    total: Counter[tuple[int, int]] = Counter()
+    for part in comm.all_gather(drawn):
+        total.update(part)
+    return total
+
+
+def _resume(
+    path: Path,
+    spec: ModelSpec,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: Any,
+    rows: list[dict[str, Any]],
+    drawn: Counter[tuple[int, int]],
+    *,
+    keep_drawn: bool,
+) -> int:
+    """Load a checkpoint if there is one; the iteration to go on from."""
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to start this model again"
+        ) from None
+    if state["digest"] != spec.digest:
+        raise UserError(
+            f"{path}: checkpoint of another spec ({state['digest']}, this model is {spec.digest}); delete it to start again"
+        )
+    if state["processes"] != comm.get_world_size():
+        raise UserError(
+            f"{path}: checkpoint of {state['processes']} process(es), but {comm.get_world_size()} are training now; "
+            "go on with as many, or delete it to start again"
+        )
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    scheduler.load_state_dict(state["scheduler"])
+    rows.extend(state["rows"])
+    if keep_drawn:
+        drawn.update({(source, image): count for source, image, count in state["drawn"]})
+    return int(state["iteration"])
+
+
+def _write_results(
+    spec: ModelSpec,
+    files: TrainingFiles,
+    model: torch.nn.Module,
+    cfg: CfgNode,
+    categories: list[Mapping[str, Any]],
+    rows: list[dict[str, Any]],
+    drawn: Counter[tuple[int, int]],
+) -> None:
+    known = [_images(files.labelled), _images(files.label_set) if files.label_set else {}]
+    images = [
+        {
+            "source": "labelled" if source == LABELLED else "generated",
+            "image_id": image,
+            "dataset": known[source][image].get("dataset"),
+            "content": known[source][image].get("content"),
+            "count": count,
+        }
+        for (source, image), count in sorted(drawn.items())
+    ]
+    total = sum(drawn.values())
+    labelled = sum(count for (source, _), count in drawn.items() if source == LABELLED)
+    write_json(files.drawn, {"total": total, "labelled_share": labelled / total if total else None, "images": images})
+    write_json_lines(files.metrics, rows)
+    portable = cfg.clone()
+    portable.MODEL.DEVICE = "cpu"
+    with atomic_write(files.model, "wb") as stream:
+        torch.save(
+            {
+                "model": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
+                "spec": json.loads(json.dumps(spec.canonical())),
+                "config": portable.dump(),
+                "categories": categories,
+            },
+            stream,
+        )
+    files.checkpoint.unlink(missing_ok=True)
+
+
+def _images(path: Path) -> dict[int, dict[str, Any]]:
+    return {image["id"]: image for image in read_json(path)["images"]}

@@ -1,0 +1,381 @@
+"""What a run will cost, before it runs: models, label sets, images, transforms, GPU-hours and disk of every table.
+
+Nothing is run or written, and no data need be there. Rates are in config/rates.yaml, each with its source. What tables
+share counts in each of them, and once in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datadistill.data.coco import read_ids
+from datadistill.data.coco_releases import OFFICIAL_COUNTS, PARTS
+from datadistill.data.downloads import read_downloads
+from datadistill.data.images import list_images
+from datadistill.errors import UserError
+from datadistill.specs import Transform
+from datadistill.workflow.experiments import Experiments, Model, Split
+from datadistill.workflow.needs import Exists, Needs, chosen_names, names_of, needs_of, needs_of_run, nothing_exists
+
+HOW = ("documented", "derived", "measured", "assumed")
+# COCO's most frequent image size, pixels: what long-side caps are applied to.
+IMAGE = (480, 640)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A number, how it is known, and from where."""
+
+    value: float
+    how: str
+    source: str
+
+
+class Rates:
+    """The rates of a file; `used` collects those that were asked for, `assumed` the backbones that have none."""
+
+    def __init__(self, path: str | Path) -> None:
+        import yaml
+
+        try:
+            self._content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; it holds the rates that a plan counts with") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        self.path = str(path)
+        self.used: dict[str, Rate] = {}
+        self.assumed: dict[str, None] = {}
+
+    def plain(self, *keys: str) -> Any:
+        """A value that is no rate: a size, a name."""
+        node: Any = self._content
+        for key in keys:
+            if not isinstance(node, Mapping) or key not in node:
+                raise UserError(f"{self.path}: {': '.join(keys)} is missing")
+            node = node[key]
+        return node
+
+    def rate(self, *keys: str) -> float:
+        """A rate, which must say how it is known and from where."""
+        entry = self.plain(*keys)
+        name = ": ".join(keys)
+        if not isinstance(entry, Mapping) or set(entry) != {"value", "how", "source"}:
+            raise UserError(f"{self.path}: {name}: a rate has value, how and source")
+        if (
+            entry["how"] not in HOW
+            or not entry["source"]
+            or not isinstance(entry["value"], (int, float))
+            or entry["value"] < 0
+        ):
+            raise UserError(
+                f"{self.path}: {name}: value is a number of 0 or more, how one of {', '.join(HOW)}, and source a text"
+            )
+        self.used[name] = Rate(float(entry["value"]), entry["how"], entry["source"])
+        return float(entry["value"])
+
+    def of_network(self, *keys: str, task: str, backbone: str) -> float:
+        """A rate of a task and a backbone, or that of the fallback."""
+        if backbone not in self.plain(*keys, task):
+            self.assumed[backbone] = None
+            backbone = self.plain("fallback")
+        return self.rate(*keys, task, backbone)
+
+
+@dataclass
+class Cost:
+    """Counts and costs of some results. `unknown` names splits whose size isn't known yet: they count as empty."""
+
+    models: int = 0
+    iterations: int = 0
+    label_sets: int = 0
+    images: int = 0
+    passes: int = 0
+    gpu_hours: float = 0.0
+    disk: float = 0.0
+    unknown: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the plan: all that a table rests on, and what of it is still to be made."""
+
+    name: str
+    whole: Cost
+    left: Cost
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Lines of tables and figures, and of all together; `data` is the disk that data to fetch or sample need, in bytes."""
+
+    lines: tuple[Line, ...]
+    run: Line
+    data: Mapping[str, int]
+    checkpoint: float
+
+
+def make_plan(experiments: Experiments, rates: Rates, downloads: str | Path, exists: Exists) -> Plan:
+    """The plan of a run; `exists` tells whether a file is there."""
+    costs = _Costs(experiments, rates)
+
+    def line(name: str, needs: Callable[[Exists], Needs]) -> Line:
+        return Line(name, costs.of(needs(nothing_exists)), costs.of(needs(exists)))
+
+    lines = [line(name, lambda e, n=name: needs_of(experiments, n, e)) for name in chosen_names(experiments)]
+    run = line("all, shared once", lambda e: needs_of_run(experiments, e))
+    needs = needs_of_run(experiments)
+    largest = max((costs.model_bytes(experiments.models[m]) for m in needs.models), default=0.0)
+    data = data_bytes(experiments, needs, rates, downloads)
+    return Plan(tuple(lines), run, data, largest * rates.rate("disk", "checkpoint"))
+
+
+def relative_cost(transforms: Sequence[Transform], short_side: int) -> float:
+    """Pixels of all transforms of a 640 x 480 image, as a multiple of those of one pass at `short_side` without a cap."""
+    pixels = 0.0
+    for transform in transforms:
+        scale = min(transform.short_side / IMAGE[0], transform.max_size / IMAGE[1])
+        pixels += IMAGE[0] * IMAGE[1] * scale**2
+    return pixels / (IMAGE[0] * IMAGE[1] * (short_side / IMAGE[0]) ** 2)
+
+
+class _Costs:
+    def __init__(self, experiments: Experiments, rates: Rates) -> None:
+        self.experiments = experiments
+        self.rates = rates
+
+    def of(self, needs: Needs) -> Cost:
+        all_ = self.experiments
+        cost = Cost(models=len(needs.models), label_sets=len(needs.label_sets))
+        for model_id in needs.models:
+            model = all_.models[model_id]
+            cost.iterations += model.spec.training.iterations
+            cost.gpu_hours += self.training_hours(model)
+            cost.disk += self.model_bytes(model)
+        for label_set_id in needs.label_sets:
+            label_set = all_.label_sets[label_set_id]
+            images = self._images(all_.splits[label_set.split], cost)
+            cost.images += images
+            cost.disk += images * self.rates.rate("disk", "labels")
+        for predictions_id in needs.predictions:
+            predictions = all_.predictions[predictions_id]
+            images = self._images(all_.splits[predictions.split], cost)
+            cost.passes += images * len(predictions.spec.transforms)
+            cost.gpu_hours += (
+                images * self._pass_seconds(all_.models[predictions.model], predictions.spec.transforms) / 3600
+            )
+            cost.disk += images * self.rates.rate("disk", "predictions")
+        for refinement_id in needs.refinements:
+            refinement = all_.refinements[refinement_id]
+            predictions = all_.predictions[refinement.predictions]
+            images = self._images(all_.splits[predictions.split], cost)
+            # Without a gate every image with a box is refined: nearly all of them.
+            refined = images * (self.rates.rate("refine", "images") if refinement.gate else 1.0)
+            seconds = self._pass_seconds(all_.models[predictions.model], refinement.spec.transforms)
+            cost.passes += round(refined * len(refinement.spec.transforms))
+            cost.gpu_hours += refined * seconds * self.rates.rate("refine", "pass") / 3600
+            cost.disk += images * self.rates.rate("disk", "refinement")
+        for split_id in needs.splits:
+            cost.disk += self._images(all_.splits[split_id], cost) * self.rates.rate("disk", "split")
+        return cost
+
+    def training_hours(self, model: Model) -> float:
+        """GPU-hours of a training, whatever the number of GPUs that share it."""
+        spec, rates = model.spec, self.rates
+        seconds = rates.of_network("train", "seconds", task=spec.task, backbone=spec.network.backbone)
+        side = sum(spec.training.train_scales) / len(spec.training.train_scales)
+        scale = (
+            (side / rates.plain("train", "short_side")) ** 2 * spec.training.batch_size / rates.plain("train", "images")
+        )
+        return spec.training.iterations * seconds * scale * rates.plain("train", "gpus") / 3600
+
+    def model_bytes(self, model: Model) -> float:
+        return self.rates.of_network("disk", "model", task=model.spec.task, backbone=model.spec.network.backbone)
+
+    def _pass_seconds(self, model: Model, transforms: Sequence[Transform]) -> float:
+        seconds = self.rates.of_network(
+            "predict", "seconds", task=model.spec.task, backbone=model.spec.network.backbone
+        )
+        return seconds * relative_cost(transforms, self.rates.plain("predict", "short_side"))
+
+    def _images(self, split: Split, cost: Cost) -> int:
+        images = count_images(self.experiments, split)
+        if images is None:
+            cost.unknown[split.name] = None
+        return images or 0
+
+
+def count_images(experiments: Experiments, split: Split) -> int | None:
+    """Images of a split as its config entry tells, or else the data, or None where these aren't there yet."""
+    if split.kind == "rendered" and split.scene:
+        return int(split.scene["images"])
+    if split.kind == "videos":
+        return int(split.arguments["count"])
+    if split.kind == "coco_release":
+        return OFFICIAL_COUNTS[split.arguments["part"]]
+    if split.kind == "coco":
+        return _count_listed(split.arguments["annotations"], split.arguments["drop_ids"])
+    if split.kind == "folder":
+        return len(list_images(split.arguments["images_dir"])) if Path(split.arguments["images_dir"]).is_dir() else None
+    sources = [count_images(experiments, experiments.splits[source]) for source in split.sources]
+    if not sources or None in sources:
+        return None
+    total = sum(source for source in sources if source is not None)
+    return round(total * split.arguments["rho"]) if split.kind == "fraction" else total
+
+
+def _count_listed(annotations: str, drop_ids: Sequence[str]) -> int | None:
+    if not all(Path(path).is_file() for path in (annotations, *drop_ids)):
+        return None
+    dropped = {image_id for path in drop_ids for image_id in read_ids(path)}
+    return len(set(read_ids(annotations)) - dropped)
+
+
+def data_bytes(experiments: Experiments, needs: Needs, rates: Rates, downloads: str | Path) -> dict[str, int]:
+    """Bytes of data on disk by what they are: COCO's parts as unpacked, sampled frames."""
+    known = read_downloads(downloads)
+    wanted: dict[str, int] = {}
+    for split in (experiments.splits[split_id] for split_id in needs.splits):
+        if split.kind == "coco_release":
+            for name in PARTS[split.arguments["part"]].downloads:
+                wanted[name] = known[name].unpacked or known[name].size or 0
+        elif split.kind == "videos":
+            wanted[f"frames of {split.name}"] = round(split.arguments["count"] * rates.rate("disk", "frame"))
+    return wanted
+
+
+# --- in words
+
+
+def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
+    """The plan as text for a terminal."""
+    from datadistill.report.tables import markdown_table
+
+    counted = ["models", "label sets", "images labelled", "passes", "iterations", "GPU-hours", "disk"]
+    headings = ["", *counted, *(f"to do: {name}" for name in ("models", "label sets", "GPU-hours", "disk"))]
+    rows = [_row(line) for line in [*plan.lines, plan.run]]
+    note = experiments.config["data_note"]
+    blocks = [
+        f"# Plan of run {experiments.config['run']!r}: {note}",
+        markdown_table(headings, rows, [False] + [True] * 11),
+    ]
+    facts = [
+        f"GPU-hours are those of one {rates.plain('gpu')}. What several tables rest on counts in each of them, and once in all.",
+        f"While it trains, a model's checkpoint takes up to {gigabytes(plan.checkpoint)} more.",
+    ]
+    if plan.data:
+        listed = ", ".join(f"{name} {gigabytes(size)}" for name, size in plan.data.items())
+        facts.append(f"Data, beside that: {gigabytes(sum(plan.data.values()))} ({listed}).")
+    unknown = list(plan.run.whole.unknown)
+    if unknown:
+        facts.append(f"Not counted, because only the data tell how many images they have: splits {', '.join(unknown)}.")
+    if rates.assumed:
+        facts.append(f"No rates are known for {', '.join(rates.assumed)}: those of {rates.plain('fallback')} are used.")
+    if any(m.spec.network.res2_channels for m in experiments.models.values()):
+        facts.append("Some networks are narrowed; rates are of full widths, so GPU-hours and disk are upper bounds.")
+    blocks.append("\n".join(f"- {fact}" for fact in facts))
+    blocks.append(
+        "## Rates\n\n"
+        + markdown_table(["rate", "value", "known", "from"], _rate_rows(rates), [False, True, False, False])
+    )
+    return "\n\n".join(blocks) + "\n"
+
+
+def _row(line: Line) -> list[str]:
+    whole, left = line.whole, line.left
+    return [
+        line.name, str(whole.models), str(whole.label_sets), f"{whole.images:,}", f"{whole.passes:,}", f"{whole.iterations:,}",
+        hours(whole.gpu_hours), gigabytes(whole.disk), str(left.models), str(left.label_sets), hours(left.gpu_hours), gigabytes(left.disk),
+    ]  # fmt: skip
+
+
+def hours(value: float) -> str:
+    """GPU-hours: whole ones from 10 on."""
+    if 0 < value < 0.01:
+        return "< 0.01"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def gigabytes(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def _rate_rows(rates: Rates) -> list[list[str]]:
+    return [[name, f"{rate.value:,.10g}", rate.how, rate.source] for name, rate in sorted(rates.used.items())]
+
+
+# --- models, label sets and targets, to read against the paper
+
+
+def listing(experiments: Experiments) -> str:
+    """Everything that a run trains, labels and shows, each once, in plain lines: to be compared with the paper by eye."""
+    seeds = experiments.config["seeds"]
+    users: dict[str, list[str]] = {}
+    for name in names_of(experiments):
+        for model_id in needs_of(experiments, name).models:
+            users.setdefault(model_id, []).append(name)
+    lines = [f"# Run {experiments.config['run']}: models, label sets and targets", "", "## Models", ""]
+    lines += [
+        _model_line(experiments, model, users.get(model.id, []))
+        for model in experiments.models.values()
+        if model.seed == seeds[0]
+    ]
+    lines += ["", "## Label sets", ""]
+    lines += [
+        _label_set_line(experiments, id_) for id_, entry in experiments.label_sets.items() if entry.seed == seeds[0]
+    ]
+    lines += ["", "## Tables", ""]
+    for table in experiments.config["tables"]:
+        lines += [f"{table['name']} ({table['task']})"]
+        for row in table["rows"]:
+            mode = "" if row["mode"] == "plain" else f", {row['mode']}"
+            shown = " | ".join(str(cell) for cell in row["cells"])
+            lines.append(f"  {row['published'] or '-':10} {shown:40} {row.get('model') or row['best_of']}{mode}")
+    lines += ["", "## Figures", ""]
+    lines += [_figure_line(figure) for figure in experiments.config["figures"]]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _model_line(experiments: Experiments, model: Model, users: Iterable[str]) -> str:
+    spec = model.spec
+    training = spec.training
+    parts = [f"{spec.task} {spec.network.backbone}", experiments.splits[model.labelled].name]
+    if model.label_set:
+        label_set = experiments.label_sets[model.label_set]
+        share = "" if spec.fraction == 1 else f"{spec.fraction:g} of "
+        parts[-1] += f" + {share}{label_set.name}"
+        parts.append(f"labelled {training.labelled_ratio:g}")
+    scales = training.train_scales
+    parts += [
+        f"{training.iterations // 1000}k" if training.iterations % 1000 == 0 else str(training.iterations),
+        f"batch {training.batch_size}",
+        f"lr {training.learning_rate:g}",
+        f"scales {scales[0]}-{scales[-1]}" if len(scales) > 1 else f"scale {scales[0]}",
+        f"from {spec.initial}",
+    ]
+    if not training.generated_background:
+        parts.append("labelled background only")
+    return f"{model.name}: {', '.join(parts)}\n    for {' '.join(users)}"
+
+
+def _label_set_line(experiments: Experiments, label_set_id: str) -> str:
+    label_set = experiments.label_sets[label_set_id]
+    split = experiments.splits[label_set.split]
+    if label_set.refinement:
+        transforms = experiments.refinements[label_set.refinement].spec.transforms
+    else:
+        transforms = experiments.predictions[label_set.predictions].spec.transforms
+    scales = " ".join(f"{scale}/{cap}" for scale, cap in dict.fromkeys((t.short_side, t.max_size) for t in transforms))
+    flips = "plain and flipped" if any(t.flip for t in transforms) else "plain"
+    teacher = experiments.models[label_set.teacher].name
+    return f"{label_set.name}: {split.name} by {teacher}, {len(transforms)} transforms: {scales}, {flips}"
+
+
+def _figure_line(figure: Mapping[str, Any]) -> str:
+    shown = [figure["label_set"]] if "label_set" in figure else list(figure.get("models", []))
+    against = f" against {' '.join(figure['references'])}" if figure["references"] else ""
+    return f"{figure['name']} ({figure['kind']}): {' '.join(shown)}{against}"
