@@ -33,7 +33,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
 
-    from datadistill.label.inference import predict, refine
+    from datadistill.label.predict import predict
+    from datadistill.label.refine import refine
     from datadistill.model.network import load_model
 
     device = choose_device(arguments.device)

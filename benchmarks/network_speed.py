@@ -195,7 +195,8 @@ def _labelling(
     import numpy as np
     from detectron2.modeling import build_model
 
-    from datadistill.label.inference import predict, refine
+    from datadistill.label.predict import predict
+    from datadistill.label.refine import refine
     from datadistill.model.network import build_config
 
     content = read_json(split)

@@ -35,8 +35,8 @@ def main() -> None:
     ids = shard_ids((image["id"] for image in split["images"]), arguments.shard, arguments.shards)
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
 
-    from datadistill.label.inference import predict
     from datadistill.label.labels import library_versions
+    from datadistill.label.predict import predict
 
     detections = predict(model, cfg, categories, split, ids, spec, workers=arguments.threads)
     detections.save(arguments.output, [spec.canonical()], library_versions())

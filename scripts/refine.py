@@ -48,8 +48,8 @@ def main() -> None:
     reuse = load_reusable(arguments.reuse, spec.canonical())
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
 
-    from datadistill.label.inference import refine
     from datadistill.label.labels import library_versions
+    from datadistill.label.refine import refine
 
     refined = refine(
         model, cfg, categories, split, predictions, spec, threshold, reuse=reuse, workers=arguments.threads

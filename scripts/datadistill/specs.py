@@ -13,13 +13,14 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from datadistill.errors import UserError
 from datadistill.files import digest
+from datadistill.transforms import TestScale, Transform
 
 S = TypeVar("S", bound="Spec")
 
 STAGE_VERSIONS: dict[str, int] = {
     # Raised by hand when a stage's results would change; never for a comment or a log line.
     "split": 1,
-    "model": 1,
+    "model": 2,
     "predictions": 1,
     "gate": 1,
     "refinement": 1,
@@ -41,19 +42,6 @@ class Spec:
     def digest(self) -> str:
         """Eight characters that differ where the results may differ."""
         return digest(self.canonical())
-
-
-@dataclass(frozen=True)
-class Transform:
-    """One geometric transform of multi-transform inference (section 4): a scale and, perhaps, a horizontal flip.
-
-    `short_side` and `max_size` are in pixels: the image is resized so that its shorter side is `short_side`, unless its
-    longer side would then exceed `max_size`, which it is then given instead (as detectron2's ResizeShortestEdge does).
-    """
-
-    short_side: int
-    max_size: int
-    flip: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +101,7 @@ class ModelSpec(Spec):
     initial: str
     weights: str | None
     seed: int
-    test_scale: Transform
+    test_scale: TestScale
     stage = "model"
 
 

@@ -9,8 +9,9 @@ import pytest
 import tiny
 
 from datadistill.errors import UserError
-from datadistill.report.explain import candidate_people, explain_ensemble, most_telling, transform_label
-from datadistill.specs import RefinementSpec, Transform
+from datadistill.report.explain import candidate_people, explain_ensemble, most_telling
+from datadistill.specs import RefinementSpec
+from datadistill.transforms import Transform
 
 TRANSFORMS = (tiny.PLAIN, Transform(96, 160, True), Transform(64, 128))
 
@@ -72,11 +73,6 @@ def test_people_too_small_to_be_looked_at_are_no_candidates() -> None:
 def test_no_labels_is_a_clear_error(people: Any, split: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="lower its thresholds"):
         explain_ensemble(*people, split, {"annotations": []}, spec())
-
-
-def test_transform_labels() -> None:
-    assert transform_label(Transform(800, 1333)) == "800"
-    assert transform_label(Transform(800, 1333, True)) == "800 flipped"
 
 
 def test_a_person_of_a_few_disputed_keypoints_is_chosen() -> None:

@@ -7,8 +7,8 @@ from detectron2.structures import heatmaps_to_keypoints
 
 from datadistill.errors import UserError
 from datadistill.label.ensemble import heatmaps
-from datadistill.label.ensemble.heatmaps import HeatmapAverage, decode, transform_weights, unflip
-from datadistill.specs import Transform
+from datadistill.label.ensemble.heatmaps import HeatmapAverage, decode, transform_weights
+from datadistill.transforms import Transform
 
 ODD_BOXES = [
     [0.0, 0.0, 56.0, 56.0],  # the map itself
@@ -135,7 +135,9 @@ def test_a_mirrored_map_decodes_to_mirrored_keypoints_with_sides_swapped() -> No
     mirrored_boxes = torch.stack([300 - boxes[:, 2], boxes[:, 1], 300 - boxes[:, 0], boxes[:, 3]], dim=1)
     seen = decode(maps, mirrored_boxes)
     expected = torch.stack([300 - seen[..., 0], seen[..., 1], seen[..., 2]], dim=2)[:, permutation]
-    torch.testing.assert_close(decode(unflip(maps, permutation), boxes), expected, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        decode(Transform(1, 1, flip=True).maps_back(maps, permutation), boxes), expected, rtol=1e-4, atol=1e-3
+    )
 
 
 def test_size_dependent_weights_follow_detectron1() -> None:

@@ -16,7 +16,8 @@ import torch
 from datadistill.detections import Detections, read_lineage
 from datadistill.errors import UserError
 from datadistill.files import canonical_json, read_json, write_json
-from datadistill.specs import GateSpec, LabelSetSpec, PredictionsSpec, RefinementSpec, Spec, Transform
+from datadistill.specs import GateSpec, LabelSetSpec, PredictionsSpec, RefinementSpec, Spec
+from datadistill.transforms import Transform
 
 SEVERAL = tuple(Transform(s, 200, flip) for s in (64, 96) for flip in (False, True))
 

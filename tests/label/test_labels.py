@@ -21,8 +21,9 @@ from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.label.labels import annotate, provenance
 from datadistill.label.thresholds import Thresholds, choose
-from datadistill.specs import PredictionsSpec, RefinementSpec, Transform
+from datadistill.specs import PredictionsSpec, RefinementSpec
 from datadistill.tasks.task import TASKS, get_task
+from datadistill.transforms import Transform
 
 K = 17
 CATEGORIES = {
@@ -246,7 +247,7 @@ def test_an_unknown_task_is_named() -> None:
 def test_tasks_are_light_to_import() -> None:
     code = (
         "import sys; from datadistill.tasks.task import TASKS, get_task; [get_task(t) for t in TASKS];"
-        "import datadistill.label.transforms;"
+        "import datadistill.transforms;"
         "print([m for m in ('numpy', 'torch', 'detectron2', 'cv2') if m in sys.modules])"
     )
     path = str(Path(__file__).parents[2] / "scripts")

@@ -12,9 +12,9 @@ from test_refine import apart, detectron2_instances, forbidden, ids, predictions
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.label import inference
-from datadistill.label.inference import predict
-from datadistill.specs import Transform
+from datadistill.label import batches
+from datadistill.label.predict import predict
+from datadistill.transforms import Transform
 
 BOTH_FLIPS = tuple(Transform(s, 200, flip) for s in (64, 96, 120) for flip in (False, True))
 
@@ -87,12 +87,12 @@ def test_scales_made_equal_by_the_cap_vote_as_often_as_if_run_apart(
     transforms = tuple(Transform(s, 150, flip) for s in (64, 112, 120) for flip in (False, True))
     spec = predictions_spec(transforms=transforms, voting=0.8)
     together = predict(*things, split, ids(split), spec)
-    monkeypatch.setattr(inference, "resolve", apart)
+    monkeypatch.setattr(batches, "resolve", apart)
     separate = predict(*things, split, ids(split), spec)
     np.testing.assert_allclose(together.boxes, separate.boxes, atol=1e-3)
     np.testing.assert_allclose(together.scores, separate.scores, atol=1e-6)
     # Without the weights it would be another result.
-    monkeypatch.setattr(inference, "resolve", lambda h, w, _: apart(h, w, transforms[:4]))
+    monkeypatch.setattr(batches, "resolve", lambda h, w, _: apart(h, w, transforms[:4]))
     fewer = predict(*things, split, ids(split), spec)
     assert len(fewer) != len(together) or np.abs(fewer.boxes - together.boxes).max() > 0.01
 
@@ -102,8 +102,8 @@ def test_results_do_not_depend_on_batches(
 ) -> None:
     specs = [predictions_spec(), predictions_spec(transforms=BOTH_FLIPS, voting=0.8)]
     together = [predict(*things, split, ids(split), spec) for spec in specs]
-    monkeypatch.setattr(inference, "BATCH_PIXELS", {"cpu": 1})
-    monkeypatch.setattr(inference, "BATCH_BYTES", 1)
+    monkeypatch.setattr(batches, "BATCH_PIXELS", {"cpu": 1})
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1)
     for spec, expected in zip(specs, together, strict=True):
         for shard in (ids(split)[::2], ids(split)[1::2]):
             alone = predict(*things, split, shard, spec)

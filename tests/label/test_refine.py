@@ -18,11 +18,12 @@ from PIL import Image
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.label import inference
+from datadistill.label import batches
 from datadistill.label.ensemble import heatmaps
-from datadistill.label.inference import predict, refine
-from datadistill.label.transforms import output_size, resolve
-from datadistill.specs import PredictionsSpec, RefinementSpec, Transform
+from datadistill.label.predict import predict
+from datadistill.label.refine import refine
+from datadistill.specs import PredictionsSpec, RefinementSpec
+from datadistill.transforms import Transform, resolve
 
 PERMUTATION = [0, 2, 1, 4, 3]
 SEVERAL = tuple(Transform(s, 200, flip) for s in (64, 96, 120) for flip in (False, True))
@@ -68,7 +69,7 @@ def detectron2_instances(network: tiny.Network, image: dict[str, Any]) -> Instan
     """The network's own output for one image, as detectron2's DefaultPredictor calls it."""
     model = network[0]
     pixels = read_image(image["file_name"], "BGR")
-    size = output_size(*pixels.shape[:2], tiny.PLAIN.short_side, tiny.PLAIN.max_size)
+    size = tiny.TEST_SCALE.size(*pixels.shape[:2])
     resized = ResizeTransform(*pixels.shape[:2], *size).apply_image(pixels).astype("float32").transpose(2, 0, 1)
     with torch.no_grad():
         return model([{"image": torch.as_tensor(resized.copy()), "height": image["height"], "width": image["width"]}])[
@@ -108,7 +109,7 @@ def slow_keypoints(
     height, width = pixels.shape[:2]
     total = 0.0
     for transform in transforms:
-        h, w = output_size(height, width, transform.short_side, transform.max_size)
+        h, w = transform.resized(height, width)
         resized = ResizeTransform(height, width, h, w).apply_image(pixels)
         rois = boxes.astype(np.float64) * [w / width, h / height, w / width, h / height]
         if transform.flip:
@@ -123,7 +124,7 @@ def slow_keypoints(
         if transform.flip:
             maps = maps.flip(3)[:, PERMUTATION]
         total = total + maps.flatten(2).softmax(2).view_as(maps)
-    h, w = output_size(height, width, tiny.PLAIN.short_side, tiny.PLAIN.max_size)
+    h, w = tiny.TEST_SCALE.size(height, width)
     rois = torch.tensor(boxes * [w / width, h / height, w / width, h / height], dtype=torch.float32)
     points = heatmaps_to_keypoints((total / len(transforms)).log().float(), rois)[:, :, [0, 1, 3]].numpy()
     return points * [width / w, height / h, 1]
@@ -207,9 +208,9 @@ def test_only_surviving_boxes_are_worked_on(
     threshold = gate_of(boxes)
     surviving = boxes.select(boxes.scores >= np.float32(threshold))
     names = {image["id"]: image["file_name"] for image in split["images"]}
-    reader = Counted(inference.read_image, lambda name: name)
+    reader = Counted(batches.read_image, lambda name: name)
     heads = Counted(model.roi_heads.keypoint_head.layers, len)
-    monkeypatch.setattr(inference, "read_image", reader)
+    monkeypatch.setattr(batches, "read_image", reader)
     monkeypatch.setattr(model.roi_heads.keypoint_head, "layers", heads)
     monkeypatch.setattr(model.proposal_generator, "forward", forbidden)
     monkeypatch.setattr(model.roi_heads.box_head, "forward", forbidden)
@@ -232,7 +233,7 @@ def test_scales_made_equal_by_the_cap_run_once_as_if_run_apart(
     monkeypatch.setattr(model.backbone, "forward", backbone)
     together = refine(*people, split, boxes, refinement_spec(transforms))
     runs, backbone.seen = sum(backbone.seen), []
-    monkeypatch.setattr(inference, "resolve", apart)
+    monkeypatch.setattr(batches, "resolve", apart)
     separate = refine(*people, split, boxes, refinement_spec(transforms))
     assert sum(backbone.seen) == len(split["images"]) * len(transforms) > runs
     np.testing.assert_allclose(together.keypoints[..., :2], separate.keypoints[..., :2], atol=1e-3)
@@ -278,7 +279,7 @@ def test_reused_boxes_are_not_run_again(
     monkeypatch.setattr(people[0].roi_heads.keypoint_head, "layers", heads)
     assert_identical(refine(*people, split, boxes, refinement_spec(), reuse=parts), refined)
     assert sum(heads.seen) == work(split, boxes) - work(split, earlier)
-    monkeypatch.setattr(inference, "read_image", forbidden)
+    monkeypatch.setattr(batches, "read_image", forbidden)
     again = refine(*people, split, boxes, refinement_spec(), threshold, reuse=[refined])
     assert same(again, refined.select(refined.scores >= np.float32(threshold)))
 
@@ -290,9 +291,9 @@ def test_results_do_not_depend_on_batches_or_shards(
     refined: Detections,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inference, "BATCH_PIXELS", {"cpu": 1})
-    monkeypatch.setattr(inference, "BATCH_IMAGES", 2)
-    monkeypatch.setattr(inference, "ROIS_AT_ONCE", {"cpu": 3})
+    monkeypatch.setattr(batches, "BATCH_PIXELS", {"cpu": 1})
+    monkeypatch.setattr(batches, "BATCH_IMAGES", 2)
+    monkeypatch.setattr("datadistill.label.refine.ROIS_AT_ONCE", {"cpu": 3})
     for shard in (ids(split)[::2], ids(split)[1::2]):
         alone = refine(*people, split, boxes.of_images(shard), refinement_spec(), workers=1)
         expected = refined.of_images(shard)
@@ -301,10 +302,10 @@ def test_results_do_not_depend_on_batches_or_shards(
 
 
 def test_images_of_equal_views_share_batches(people: tiny.Network, split: dict[str, Any]) -> None:
-    images = inference._images(split, ids(split))
-    batches = inference._batches(images, SEVERAL)
-    assert Counter(len(batch.images) for batch in batches) == {3: 1, 1: 3}
-    assert sorted(i.id for b in batches for i in b.images) == ids(split)
+    images = batches.split_images(split, ids(split))
+    made = batches.make_batches(images, SEVERAL)
+    assert Counter(len(batch.images) for batch in made) == {3: 1, 1: 3}
+    assert sorted(i.id for b in made for i in b.images) == ids(split)
 
 
 def test_an_image_that_is_gone_is_named(people: tiny.Network, split: dict[str, Any], boxes: Detections) -> None:

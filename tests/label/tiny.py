@@ -10,13 +10,15 @@ import torch
 from PIL import Image
 
 from datadistill.model.network import build_config, import_detectron2
-from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec, Transform
+from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec
+from datadistill.transforms import TestScale
 
 NAMES = ["nose", "left_eye", "right_eye", "left_hip", "right_hip"]
 Network = tuple[torch.nn.Module, Any, list[dict[str, Any]]]
 PERSON = [{"id": 1, "name": "person", "keypoints": NAMES, "skeleton": []}]
 OBJECTS = [{"id": i, "name": f"thing{i}"} for i in (2, 3, 5, 7, 11)]
-PLAIN = Transform(96, 160)
+TEST_SCALE = TestScale(96, 160)
+PLAIN = TEST_SCALE.transform()
 SIZES = [(96, 128), (128, 96), (96, 128), (100, 150), (80, 200), (96, 128)]
 
 
@@ -33,7 +35,7 @@ def _model_spec(task: str) -> ModelSpec:
         anchor_sizes=(8, 16, 32, 64, 128),
         proposals_test=60,
     )
-    return ModelSpec(task, network, TrainingSpec(1, 1, 0.1), "", None, 1.0, 0, "random", None, 0, test_scale=PLAIN)
+    return ModelSpec(task, network, TrainingSpec(1, 1, 0.1), "", None, 1.0, 0, "random", None, 0, test_scale=TEST_SCALE)
 
 
 def build(task: str, categories: list[dict[str, Any]], seed: int) -> Network:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from datadistill.files import file_digest
-from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec, Transform
+from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec
 from datadistill.train.loop import TrainingFiles
+from datadistill.transforms import TestScale
 from rendered.scene import SceneSpec, render_images
 
 NETWORK = NetworkSpec(
@@ -47,7 +48,7 @@ SPEC = ModelSpec(
     initial="random",
     weights=None,
     seed=1,
-    test_scale=Transform(96, 128),
+    test_scale=TestScale(96, 128),
 )
 
 

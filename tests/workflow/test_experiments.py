@@ -308,7 +308,7 @@ def test_every_field_of_a_model_is_in_its_digest(base: Experiments) -> None:
                 "other" if isinstance(value, str) or value is None else (7,) if isinstance(value, tuple) else value + 1
             )
             edited = dataclasses.replace(part, **{field.name: other})
-            names = {"TrainingSpec": "training", "NetworkSpec": "network", "Transform": "test_scale"}
+            names = {"TrainingSpec": "training", "NetworkSpec": "network", "TestScale": "test_scale"}
             name = names.get(type(part).__name__)
             digests.add((dataclasses.replace(spec, **{name: edited}) if name else edited).digest)
     assert len(digests) == 1 + sum(

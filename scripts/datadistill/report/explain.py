@@ -10,8 +10,9 @@ import numpy as np
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.label.inference import refine
-from datadistill.specs import RefinementSpec, Transform
+from datadistill.label.refine import refine
+from datadistill.specs import RefinementSpec
+from datadistill.tasks.keypoints import continuous
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,7 @@ def explain_ensemble(
         "box": box.tolist(),
         "score": float(detections.scores[chosen]),
         "transforms": [
-            {"label": transform_label(transform), "keypoints": points[chosen].tolist()}
+            {"label": transform.name, "keypoints": points[chosen].tolist()}
             for transform, points in zip(spec.transforms, stacked, strict=True)
         ],
         "ensemble": ensemble[chosen].tolist(),
@@ -75,11 +76,6 @@ def candidate_people(annotations: Sequence[Mapping[str, Any]], count: int) -> li
     median = float(np.median([a["area"] for a in annotations])) if annotations else 0.0
     large = [a for a in annotations if a["area"] >= median]
     return sorted(large, key=lambda a: (-a["score"] * min(a["area"], _LARGE), a["id"]))[:count]
-
-
-def transform_label(transform: Transform) -> str:
-    """`800 flipped` and the like."""
-    return f"{transform.short_side}{' flipped' if transform.flip else ''}"
 
 
 def _as_detections(people: Sequence[Mapping[str, Any]]) -> Detections:
@@ -121,6 +117,4 @@ def _truth(truth: Mapping[str, Any], image_id: int, box: np.ndarray) -> list[lis
             best, chosen = overlap / union, annotation
     if chosen is None:
         return None
-    points = np.array(chosen["keypoints"], float).reshape(-1, 3)
-    points[:, :2] += 0.5 * (points[:, 2:] > 0)
-    return points.tolist()
+    return continuous(chosen["keypoints"]).tolist()

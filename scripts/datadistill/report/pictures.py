@@ -19,6 +19,7 @@ import numpy as np
 from datadistill.errors import UserError
 from datadistill.evaluate.label_quality import match_labels, mistakes
 from datadistill.report.charts import INK, note_height, save_figure, style
+from datadistill.tasks.keypoints import continuous, pixel_indices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -362,10 +363,8 @@ def detections_as_annotations(detections: Any) -> list[dict[str, Any]]:
             "score": float(detections.scores[i]),
         }
         if detections.keypoints is not None:
-            points = detections.keypoints[i].astype(float)
-            points[:, :2] -= 0.5
-            points[:, 2] = 2
-            annotation["keypoints"] = points.ravel().tolist()
+            points = pixel_indices(detections.keypoints[i, :, :2])
+            annotation["keypoints"] = np.insert(points, 2, 2.0, axis=1).ravel().tolist()
         converted.append(annotation)
     return converted
 
@@ -388,7 +387,7 @@ def draw_annotations(
         score = f"{annotation['score']:.2f}" if "score" in annotation else ""
         if "keypoints" in annotation and category.get("keypoints"):
             size = _person_size(axes, annotation["bbox"])
-            draw_person(axes, _continuous(annotation["keypoints"]), category, size=size)
+            draw_person(axes, continuous(annotation["keypoints"]), category, size=size)
             _box(axes, annotation["bbox"], colour or MIDDLE, 1.4 if colour else 0.5, score)
         else:
             shade = colour or BOX_COLOURS[order[annotation["category_id"]] % len(BOX_COLOURS)]
@@ -406,7 +405,7 @@ def draw_truth(
             continue
         category = categories[annotation["category_id"]]
         if category.get("keypoints") and any(annotation.get("keypoints", ())[2::3]):
-            points = _continuous(annotation["keypoints"])
+            points = continuous(annotation["keypoints"])
             for a, b in category.get("skeleton", ()):
                 if points[a - 1, 2] > 0 and points[b - 1, 2] > 0:
                     _line(axes, points[[a - 1, b - 1], :2], TRUTH, 0.7)
@@ -490,13 +489,6 @@ def _box(axes: Axes, box: Sequence[float], colour: str, width: float, text: str,
             path_effects=[Stroke(linewidth=1.5, foreground="black", alpha=0.8), Normal()],
             zorder=5,
         )
-
-
-def _continuous(keypoints: Sequence[float]) -> np.ndarray:
-    """(K, 3) of a COCO annotation, pixel indices made continuous."""
-    points = np.array(keypoints, float).reshape(-1, 3)
-    points[:, :2] += 0.5
-    return points
 
 
 def _by_image(annotations: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:

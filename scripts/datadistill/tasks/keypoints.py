@@ -5,7 +5,7 @@ Boxes come from one untransformed pass; keypoints from the average of their heat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Task, rounded
@@ -39,7 +39,8 @@ class Keypoints(Task):
         """
         import numpy as np
 
-        points, scores, visible = _coco_points(detections), detections.keypoints[..., 2], thresholds.visible(detections)
+        points, scores = pixel_indices(detections.keypoints[..., :2]), detections.keypoints[..., 2]
+        visible = thresholds.visible(detections)
         labels = np.concatenate([points.round(COORDINATE_DECIMALS), np.full((*visible.shape, 1), 2.0)], axis=2)
         labels *= visible[..., None]
         return {
@@ -56,13 +57,23 @@ class Keypoints(Task):
         """
         import numpy as np
 
-        rows = np.concatenate([_coco_points(detections), detections.keypoints[..., 2:].astype("float64")], axis=2)
+        points, scores = pixel_indices(detections.keypoints[..., :2]), detections.keypoints[..., 2:]
+        rows = np.concatenate([points, scores.astype("float64")], axis=2)
         return {"keypoints": rows.reshape(len(detections), -1).tolist()}
 
 
-def _coco_points(detections: Detections) -> Any:
-    """(N, K, 2) float64 pixel indices."""
-    return detections.keypoints[..., :2].astype("float64") - HALF_PIXEL
+def pixel_indices(points: Any) -> Any:
+    """Continuous positions (..., 2) as COCO's pixel indices, in double precision."""
+    return points.astype("float64") - HALF_PIXEL
+
+
+def continuous(keypoints: Sequence[float]) -> Any:
+    """(K, 3) of a COCO annotation's `keypoints`: pixel indices made continuous; an unlabelled one stays at 0, 0."""
+    import numpy as np
+
+    points = np.array(keypoints, float).reshape(-1, 3)
+    points[:, :2] += HALF_PIXEL * (points[:, 2:] > 0)
+    return points
 
 
 def _flat(person: list[list[float]]) -> list[float]:

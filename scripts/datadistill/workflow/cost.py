@@ -6,6 +6,7 @@ share counts in each of them, and once in all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,14 @@ from datadistill.data.coco_releases import OFFICIAL_COUNTS, PARTS
 from datadistill.data.downloads import read_downloads
 from datadistill.data.images import list_images
 from datadistill.errors import UserError
-from datadistill.specs import Transform
+from datadistill.transforms import TestScale, Transform, in_words
 from datadistill.workflow.experiments import Experiments, Model, Split
 from datadistill.workflow.needs import Exists, Needs, chosen_names, names_of, needs_of, needs_of_run, nothing_exists
 
 HOW = ("documented", "derived", "measured", "assumed")
 # COCO's most frequent image size, pixels: what long-side caps are applied to.
 IMAGE = (480, 640)
+UNCAPPED = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,8 @@ def make_plan(experiments: Experiments, rates: Rates, downloads: str | Path, exi
 
 def relative_cost(transforms: Sequence[Transform], short_side: int) -> float:
     """Pixels of all transforms of a 640 x 480 image, as a multiple of those of one pass at `short_side` without a cap."""
-    pixels = 0.0
-    for transform in transforms:
-        scale = min(transform.short_side / IMAGE[0], transform.max_size / IMAGE[1])
-        pixels += IMAGE[0] * IMAGE[1] * scale**2
-    return pixels / (IMAGE[0] * IMAGE[1] * (short_side / IMAGE[0]) ** 2)
+    pixels = sum(math.prod(transform.seen(*transform.resized(*IMAGE))) for transform in transforms)
+    return pixels / math.prod(TestScale(short_side, UNCAPPED).size(*IMAGE))
 
 
 class _Costs:
@@ -369,10 +368,8 @@ def _label_set_line(experiments: Experiments, label_set_id: str) -> str:
         transforms = experiments.refinements[label_set.refinement].spec.transforms
     else:
         transforms = experiments.predictions[label_set.predictions].spec.transforms
-    scales = " ".join(f"{scale}/{cap}" for scale, cap in dict.fromkeys((t.short_side, t.max_size) for t in transforms))
-    flips = "plain and flipped" if any(t.flip for t in transforms) else "plain"
     teacher = experiments.models[label_set.teacher].name
-    return f"{label_set.name}: {split.name} by {teacher}, {len(transforms)} transforms: {scales}, {flips}"
+    return f"{label_set.name}: {split.name} by {teacher}, {in_words(transforms)}"
 
 
 def _figure_line(figure: Mapping[str, Any]) -> str:

@@ -29,10 +29,10 @@ from datadistill.specs import (
     PredictionsSpec,
     RefinementSpec,
     TrainingSpec,
-    Transform,
 )
 from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import get_task
+from datadistill.transforms import TestScale, Transform, transform_set
 from datadistill.workflow.config import SCHEMA_PATH
 from datadistill.workflow.paths import Paths
 
@@ -241,7 +241,7 @@ class Experiments:
             initial=initial,
             weights=_weights_identity(initial, teacher, network, self.config),
             seed=seed,
-            test_scale=Transform(**{**TEST_SCALE, **defaults.get("test_scale", {}), **entry.get("test_scale", {})}),
+            test_scale=TestScale(**{**TEST_SCALE, **defaults.get("test_scale", {}), **entry.get("test_scale", {})}),
         )
         parts = labelled.name + (f"+{self.splits[label_set.split].name}" if label_set else "")
         model_id = f"{task.name}_{network.backbone.replace(':', '-')}_{parts}_{_thousands(training.iterations)}_s{seed}.{spec.digest}"
@@ -318,15 +318,9 @@ class Experiments:
     def transforms(self, name: str, spec: ModelSpec, where: str) -> tuple[Transform, ...]:
         """The transforms of a named set; "plain" is the model's test scale alone."""
         if name == "plain":
-            return (spec.test_scale,)
+            return (spec.test_scale.transform(),)
         entry = _by_name(self.config["transform_sets"], name, "transform set", where)
-        flips = {"both": (False, True), "plain": (False,), "flipped": (True,)}[entry.get("flips", "both")]
-        caps = {cap["short_side"]: cap["max_size"] for cap in entry.get("max_size_at", [])}
-        return tuple(
-            Transform(short_side, caps.get(short_side, entry["max_size"]), flip)
-            for short_side in entry["short_sides"]
-            for flip in flips
-        )
+        return transform_set(entry)
 
     def _add_predictions(
         self,
@@ -338,7 +332,7 @@ class Experiments:
         plain_keypoints: bool = False,
     ) -> Predictions:
         task = get_task(model.spec.task)
-        plain = (model.spec.test_scale,)
+        plain = (model.spec.test_scale.transform(),)
         spec = PredictionsSpec(
             model=model.spec.digest,
             split=split.id.rsplit(".", 1)[1],

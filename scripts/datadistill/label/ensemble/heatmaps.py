@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from datadistill.errors import UserError
-from datadistill.specs import Transform
+from datadistill.transforms import Transform
 
 AVERAGES = ("probabilities", "logits")
 LARGE_AREA = 150.0**2
@@ -58,11 +58,6 @@ class HeatmapAverage:
             raise ValueError("nothing was added")
         weight = self._weight[:, None, None, None]
         return self._total - weight.log() if self._space == "probabilities" else self._total / weight
-
-
-def unflip(maps: torch.Tensor, permutation: Sequence[int]) -> torch.Tensor:
-    """Heatmaps (R, K, S, S) of a mirrored image and RoIs as those of the image: mirrored, left and right swapped."""
-    return maps[:, torch.as_tensor(permutation, device=maps.device)].flip(3)
 
 
 def transform_weights(
