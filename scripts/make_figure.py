@@ -12,13 +12,13 @@ from datadistill.files import read_json, read_json_lines
 
 
 def ensemble(a: argparse.Namespace) -> None:
-    from datadistill.report.pictures import ensemble_from_json
+    from datadistill.report.ensemble_picture import ensemble_from_json
 
     ensemble_from_json(read_json(a.input), a.output_stem, note=a.note)
 
 
 def gallery(a: argparse.Namespace) -> None:
-    from datadistill.report.pictures import category_gallery_figure, gallery_figure
+    from datadistill.report.galleries import category_gallery_figure, gallery_figure
 
     make = {"keypoints": gallery_figure, "objects": category_gallery_figure}[a.task]
     truth = read_json(a.truth) if a.truth else None
@@ -27,7 +27,7 @@ def gallery(a: argparse.Namespace) -> None:
 
 def comparison(a: argparse.Namespace) -> None:
     from datadistill.detections import load_shards
-    from datadistill.report.pictures import choose_comparison_images, comparison_figure, detections_as_annotations
+    from datadistill.report.comparison import choose_comparison_images, comparison_figure, detections_as_annotations
 
     split = read_json(a.split)
     models = [
@@ -39,26 +39,26 @@ def comparison(a: argparse.Namespace) -> None:
 
 
 def curve(a: argparse.Namespace) -> None:
-    from datadistill.report.charts import curve_from_definition
+    from datadistill.report.result_charts import curve_from_definition
 
     curve_from_definition(a.kind, definition(a.definition), a.output_stem)
 
 
 def losses(a: argparse.Namespace) -> None:
-    from datadistill.report.charts import losses_figure
+    from datadistill.report.training_charts import losses_figure
 
     runs = {label: read_json_lines(path) for label, path in zip(a.labels, a.metrics, strict=True)}
     losses_figure(runs, a.output_stem, note=a.note)
 
 
 def thresholds(a: argparse.Namespace) -> None:
-    from datadistill.report.charts import thresholds_figure
+    from datadistill.report.label_charts import thresholds_figure
 
     thresholds_figure(read_json(a.thresholds), a.output_stem, note=a.note)
 
 
 def label_quality(a: argparse.Namespace) -> None:
-    from datadistill.report.charts import label_quality_figure
+    from datadistill.report.label_charts import label_quality_figure
 
     label_quality_figure(read_json(a.quality), a.output_stem, note=a.note)
 

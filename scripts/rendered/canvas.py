@@ -48,6 +48,11 @@ def random_color(
     return hsv(rng.uniform(), rng.uniform(*saturation), rng.uniform(*value))
 
 
+def random_wood(rng: np.random.Generator) -> Color:
+    """A brown."""
+    return hsv(rng.uniform(0.05, 0.1), rng.uniform(0.3, 0.6), rng.uniform(0.35, 0.8))
+
+
 def capsule_points(p: np.ndarray, q: np.ndarray, r0: float, r1: float) -> np.ndarray:
     """Outline (16, 2) of a tapered limb: discs of radius r0 at p and r1 at q, and what lies between."""
     dx, dy = q[0] - p[0], q[1] - p[1]
@@ -173,3 +178,26 @@ class Canvas:
         import cv2
 
         return cv2.resize(self.pixels, (self.width, self.height), interpolation=cv2.INTER_AREA)
+
+
+def draw_fork(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    p: np.ndarray,
+    q: np.ndarray,
+    r: float,
+    bark: Color,
+    depth: int,
+    leaves: bool,
+) -> None:
+    """A branch from p to q of radius r, and `depth` times two branches at its end, the last with leaves or bare."""
+    canvas.capsule(p, q, r, r * 0.7, bark)
+    d = q - p
+    for side in (-1, 1):
+        a = side * rng.uniform(0.4, 1.0)
+        turned = np.array([d[0] * np.cos(a) - d[1] * np.sin(a), d[0] * np.sin(a) + d[1] * np.cos(a)])
+        tip = q + turned * rng.uniform(0.35, 0.6)
+        if depth:
+            draw_fork(canvas, rng, p + d * rng.uniform(0.6, 1), tip, r * 0.7, bark, depth - 1, leaves)
+        elif leaves:
+            canvas.ellipse(tip, rng.uniform(3, 6), rng.uniform(2, 4), hsv(rng.uniform(0.24, 0.36), 0.5, 0.55), a)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rendered import people
-from rendered.backgrounds import draw_background, finish
+from rendered.backgrounds import draw_background
+from rendered.bodies import Figure, blend_poses
 from rendered.canvas import Canvas
-from rendered.people import Figure
+from rendered.light import finish
+from rendered.poses import mirror_pose, sample_pose
 from rendered.scene import SceneSpec, draw_figure, image_size, run_pool, sample_figures, scene_rng
 
 _CODECS = ("libx264", "mpeg4", "mjpeg")
@@ -24,7 +25,7 @@ def _motions(rng: np.random.Generator, figures: list[Figure]) -> list[tuple[np.n
     motions = []
     for figure in figures:
         cyclic = figure.pose_name in _CYCLIC
-        other = people.mirror_pose(figure.pose) if cyclic else people.sample_pose(rng, figure.pose_name)
+        other = mirror_pose(figure.pose) if cyclic else sample_pose(rng, figure.pose_name)
         pace = figure.size * (rng.uniform(0.3, 0.8) if cyclic else rng.uniform(0.0, 0.1))
         motions.append((other, float(pace * np.sin(np.deg2rad(figure.yaw))), float(rng.uniform())))
     return motions
@@ -50,7 +51,7 @@ def render_clip(spec: SceneSpec, index: int, frames: int, fps: int) -> np.ndarra
         canvas.pixels = stage.pixels.copy()
         for owner, (figure, (other, drift, phase)) in enumerate(zip(figures, motions, strict=True), start=1):
             t = 0.5 - 0.5 * np.cos(2 * np.pi * (seconds / period + phase))
-            moved = people.blend_poses(figure, other, float(t), drift * (seconds - frames / fps / 2))
+            moved = blend_poses(figure, other, float(t), drift * (seconds - frames / fps / 2))
             draw_figure(canvas, np.random.default_rng((look, owner)), spec.domain, moved, owner)
         pictures.append(finish(canvas.picture(), np.random.default_rng(look), spec.domain, grain))
     return np.stack(pictures)

@@ -1,18 +1,15 @@
-"""Articulated people: a posed 3-D skeleton, drawn back to front as shaded limbs.
-
-Body frame: x towards the person's left, y up, z forward; lengths in units of the person's standing height. Camera frame:
-X right on the screen, Y up, Z towards the viewer, so that a person of yaw 0 faces the camera and has the left hand on
-the right of the picture. The projection is orthographic. Angles are degrees.
-"""
+"""Articulated people: a posed 3-D skeleton (`bodies`), drawn back to front as shaded limbs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from rendered.canvas import Canvas, Color, hsv, mix, random_color, shade
+from rendered.bodies import SIDES, Body, Figure, solve
+from rendered.canvas import Canvas, Color, mix, shade
+from rendered.poses import POSE_FIELDS
 
 KEYPOINTS = (
     "nose",
@@ -42,300 +39,6 @@ SKELETON = (
 HEAD, TORSO, PELVIS = 1, 2, 3
 ARM = {"left": (4, 5), "right": (6, 7)}  # upper arm, forearm with hand
 LEG = {"left": (8, 9), "right": (10, 11)}  # thigh, shin with foot
-SIDES = (("left", 1.0), ("right", -1.0))
-
-POSE_FIELDS = (
-    "pitch", "roll", "bend", "lean", "twist", "head_yaw", "head_pitch",
-    "hip_left", "hip_right", "spread_left", "spread_right", "knee_left", "knee_right",
-    "arm_left", "arm_right", "raise_left", "raise_right", "turn_left", "turn_right", "elbow_left", "elbow_right",
-    "lift",
-)  # fmt: skip
-_FIELD = {name: i for i, name in enumerate(POSE_FIELDS)}
-_SWAP = np.array([_FIELD[n.replace("left", "R").replace("right", "left").replace("R", "right")] for n in POSE_FIELDS])
-_NEGATED = np.array([-1.0 if n in ("roll", "lean", "twist", "head_yaw") else 1.0 for n in POSE_FIELDS])
-
-# (centre, spread) of each angle: drawn uniformly from centre +- spread. What isn't named comes from "standing".
-# pitch, bend: forward; hip, arm: forward swing; spread, raise: away from the body's midline; turn: inward rotation of
-# the upper arm; lift: height of the lowest point above the ground, in body heights.
-_STANDING = {
-    "pitch": (0, 3), "roll": (0, 3), "bend": (3, 6), "lean": (0, 5), "twist": (0, 10),
-    "head_yaw": (0, 30), "head_pitch": (5, 14),
-    "hip_left": (0, 8), "hip_right": (0, 8), "spread_left": (6, 6), "spread_right": (6, 6),
-    "knee_left": (6, 6), "knee_right": (6, 6),
-    "arm_left": (5, 20), "arm_right": (5, 20), "raise_left": (14, 12), "raise_right": (14, 12),
-    "turn_left": (15, 25), "turn_right": (15, 25), "elbow_left": (25, 25), "elbow_right": (25, 25), "lift": (0, 0),
-}  # fmt: skip
-POSES: dict[str, dict[str, tuple[float, float]]] = {
-    "standing": {},
-    "talking": {"elbow_left": (85, 35), "arm_left": (25, 25), "turn_left": (30, 40), "elbow_right": (45, 45)},
-    "arms_folded": {
-        "arm_left": (30, 10), "arm_right": (30, 10), "turn_left": (65, 15), "turn_right": (65, 15),
-        "elbow_left": (100, 15), "elbow_right": (100, 15),
-    },
-    "hands_on_hips": {
-        "arm_left": (-15, 10), "arm_right": (-15, 10), "raise_left": (45, 8), "raise_right": (45, 8),
-        "turn_left": (80, 15), "turn_right": (80, 15), "elbow_left": (85, 15), "elbow_right": (85, 15),
-    },
-    "walking": {
-        "hip_left": (27, 8), "hip_right": (-20, 7), "knee_left": (12, 10), "knee_right": (25, 15),
-        "arm_left": (-25, 10), "arm_right": (28, 10), "elbow_left": (20, 15), "elbow_right": (30, 15), "bend": (5, 5),
-    },
-    "sitting": {
-        "hip_left": (85, 8), "hip_right": (85, 8), "knee_left": (85, 14), "knee_right": (85, 14),
-        "spread_left": (10, 10), "spread_right": (10, 10), "arm_left": (30, 20), "arm_right": (30, 20),
-        "elbow_left": (50, 35), "elbow_right": (50, 35), "bend": (4, 10),
-    },
-    "reaching": {
-        "arm_left": (135, 40), "raise_left": (20, 20), "elbow_left": (15, 15), "turn_left": (0, 10),
-        "lean": (0, 12), "bend": (5, 15), "arm_right": (10, 30),
-    },
-    "waving": {"raise_left": (115, 30), "arm_left": (0, 15), "elbow_left": (45, 40), "turn_left": (0, 40)},
-    "both_arms_up": {
-        "raise_left": (145, 25), "raise_right": (145, 25), "elbow_left": (20, 20), "elbow_right": (20, 20),
-        "arm_left": (0, 15), "arm_right": (0, 15),
-    },
-    "crouching": {
-        "pitch": (20, 10), "hip_left": (100, 15), "hip_right": (95, 20), "knee_left": (125, 15),
-        "knee_right": (120, 15), "spread_left": (14, 10), "spread_right": (14, 10), "bend": (20, 10),
-        "arm_left": (50, 25), "arm_right": (50, 25), "elbow_left": (50, 40), "elbow_right": (50, 40),
-    },
-    "bending": {
-        "pitch": (35, 15), "bend": (40, 15), "hip_left": (38, 12), "hip_right": (34, 12), "knee_left": (12, 10),
-        "knee_right": (12, 10), "arm_left": (70, 25), "arm_right": (70, 25), "head_pitch": (-10, 15),
-    },
-    "running": {
-        "pitch": (10, 6), "hip_left": (58, 14), "hip_right": (-32, 12), "knee_left": (75, 20), "knee_right": (45, 35),
-        "arm_left": (-45, 12), "arm_right": (50, 14), "elbow_left": (85, 15), "elbow_right": (90, 15),
-        "lift": (0.04, 0.04), "head_yaw": (0, 12),
-    },
-    "jumping": {
-        "hip_left": (20, 35), "hip_right": (10, 35), "knee_left": (55, 45), "knee_right": (50, 45),
-        "raise_left": (110, 50), "raise_right": (110, 50), "elbow_left": (30, 30), "elbow_right": (30, 30),
-        "spread_left": (18, 15), "spread_right": (18, 15), "lift": (0.22, 0.1), "roll": (0, 14),
-    },
-    "star": {
-        "raise_left": (120, 20), "raise_right": (120, 20), "spread_left": (38, 10), "spread_right": (38, 10),
-        "elbow_left": (10, 10), "elbow_right": (10, 10), "lift": (0.14, 0.1), "arm_left": (0, 10), "arm_right": (0, 10),
-    },
-    "lunging": {
-        "hip_left": (75, 12), "knee_left": (80, 14), "hip_right": (-28, 12), "knee_right": (25, 20),
-        "arm_left": (40, 50), "arm_right": (40, 60), "raise_left": (40, 40), "raise_right": (40, 40), "bend": (12, 12),
-    },
-    "kicking": {
-        "hip_left": (75, 25), "knee_left": (15, 15), "hip_right": (-8, 10), "pitch": (-12, 8), "raise_left": (55, 25),
-        "raise_right": (65, 25), "arm_left": (-10, 30), "arm_right": (20, 30),
-    },
-    "throwing": {
-        "arm_left": (60, 25), "raise_left": (60, 25), "raise_right": (85, 20), "arm_right": (-25, 20),
-        "elbow_right": (90, 30), "turn_right": (-60, 30), "hip_left": (35, 15), "hip_right": (-18, 12),
-        "twist": (0, 25), "lean": (0, 12),
-    },
-    "handstand": {
-        "pitch": (180, 15), "roll": (0, 12), "raise_left": (168, 12), "raise_right": (168, 12), "arm_left": (0, 8),
-        "arm_right": (0, 8), "elbow_left": (8, 8), "elbow_right": (8, 8), "hip_left": (5, 30), "hip_right": (5, 30),
-        "spread_left": (22, 20), "spread_right": (22, 20), "head_pitch": (-20, 15),
-    },
-    "cartwheel": {
-        "roll": (110, 45), "raise_left": (140, 20), "raise_right": (140, 20), "arm_left": (0, 10), "arm_right": (0, 10),
-        "spread_left": (45, 12), "spread_right": (45, 12), "elbow_left": (8, 8), "elbow_right": (8, 8),
-    },
-    "diving": {
-        "pitch": (80, 18), "arm_left": (150, 25), "arm_right": (150, 25), "hip_left": (-8, 15), "hip_right": (5, 18),
-        "elbow_left": (15, 15), "elbow_right": (15, 15), "knee_left": (25, 25), "head_pitch": (-35, 10),
-        "lift": (0.2, 0.15),
-    },
-}  # fmt: skip
-POSE_WEIGHTS = {
-    "home": {
-        "standing": 20, "talking": 10, "arms_folded": 5, "hands_on_hips": 6, "walking": 18, "sitting": 14,
-        "reaching": 8, "waving": 6, "both_arms_up": 3, "crouching": 5, "bending": 5,
-    },
-    "away": {
-        "standing": 8, "walking": 8, "running": 18, "jumping": 11, "star": 6, "lunging": 10, "kicking": 8,
-        "throwing": 8, "handstand": 4, "cartwheel": 4, "diving": 4, "both_arms_up": 5, "crouching": 6, "reaching": 4,
-        "hands_on_hips": 4,
-    },
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Body:
-    """What a person looks like: lengths in standing heights, colours as RGB."""
-
-    girth: float
-    shoulder: float
-    hip: float
-    torso: float
-    arm: float
-    leg: float
-    head: float
-    skin: Color
-    hair: Color
-    hair_style: str  # "short" | "long" | "bald" | "cap" | "bun"
-    shirt: Color
-    shirt_second: Color
-    shirt_pattern: str  # "plain" | "stripes" | "halves" | "band"
-    sleeves: float  # 0 none, 0.5 half, 1 long
-    bottom: Color
-    bottom_style: str  # "trousers" | "shorts" | "skirt"
-    shoes: Color
-    closure: str  # "plain" | "zip" | "collar": what the front of the shirt shows
-    number: bool  # a block on the back of the shirt
-    line: float = 0.5  # width of the dark outline, in pixels at a size of 100
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A person in a scene. `size` is the standing height in pixels, `ground` the screen y on which the pose stands."""
-
-    body: Body
-    pose: np.ndarray  # (len(POSE_FIELDS),) degrees, lift in body heights
-    pose_name: str
-    yaw: float
-    tilt: float  # the camera looks down by this angle
-    x: float
-    ground: float
-    size: float
-    facing: str = field(default="front")
-
-
-@dataclass(frozen=True)
-class Joints:
-    """A posed skeleton in camera axes and body heights, origin at the pelvis."""
-
-    points: dict[str, np.ndarray]  # name -> (3,)
-    pelvis: np.ndarray  # (3, 3), columns are the body's left, up and forward
-    chest: np.ndarray
-    head: np.ndarray
-    lowest: float
-
-
-def _rx(deg: float) -> np.ndarray:
-    """Turns +y towards +z: a forward lean for a body, a backward swing for a hanging limb."""
-    c, s = np.cos(np.deg2rad(deg)), np.sin(np.deg2rad(deg))
-    return np.array([[1.0, 0, 0], [0, c, -s], [0, s, c]])
-
-
-def _ry(deg: float) -> np.ndarray:
-    """Turns +z towards +x."""
-    c, s = np.cos(np.deg2rad(deg)), np.sin(np.deg2rad(deg))
-    return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
-
-
-def _rz(deg: float) -> np.ndarray:
-    """Turns +x towards +y; moves a hanging limb towards +x."""
-    c, s = np.cos(np.deg2rad(deg)), np.sin(np.deg2rad(deg))
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
-
-
-def sample_pose(rng: np.random.Generator, name: str) -> np.ndarray:
-    """Joint angles (len(POSE_FIELDS),) of a named pose; left and right are swapped half of the time."""
-    table = {**_STANDING, **POSES[name]}
-    centre, spread = np.array([table[n] for n in POSE_FIELDS], float).T
-    pose = centre + spread * rng.uniform(-1, 1, len(POSE_FIELDS))
-    return mirror_pose(pose) if rng.uniform() < 0.5 else pose
-
-
-def mirror_pose(pose: np.ndarray) -> np.ndarray:
-    """The same pose seen in a mirror: left and right swapped."""
-    return pose[_SWAP] * _NEGATED
-
-
-def sample_yaw(rng: np.random.Generator) -> tuple[float, str]:
-    """The direction a person faces: degrees (0 to the camera, 90 to the right of the screen) and its name."""
-    base, name = ((0, "front"), (180, "back"), (90, "right"), (-90, "left"))[rng.choice(4, p=(0.42, 0.18, 0.2, 0.2))]
-    return float(base + rng.uniform(-32, 32)), name
-
-
-def sample_body(rng: np.random.Generator, domain: str, team: Color | None = None) -> Body:
-    """A random person. `team` is a shirt colour shared by players of an `away` scene."""
-    skin_tone = rng.uniform()
-    skin = mix((246, 212, 182), (92, 58, 38), skin_tone**1.7)
-    skin = mix(skin, (230, 150, 120), rng.uniform(0, 0.15))
-    hair = (
-        ((35, 26, 22), (70, 44, 28), (120, 78, 40), (196, 158, 92), (150, 70, 36), (168, 168, 170))[
-            rng.choice(6, p=(0.34, 0.24, 0.14, 0.12, 0.07, 0.09))
-        ]
-        if skin_tone < 0.6
-        else (28, 22, 20)
-    )
-    away = domain == "away"
-    if away:
-        shirt = team if team is not None and rng.uniform() < 0.75 else hsv(rng.uniform(), rng.uniform(0.8, 1.0), 0.95)
-        bottom = ((245, 245, 245), (25, 25, 30), shade(shirt, 0.6), (20, 40, 120))[rng.integers(4)]
-        bottom_style = rng.choice(("shorts", "trousers", "skirt"), p=(0.72, 0.2, 0.08))
-        sleeves = rng.choice((0.0, 0.5, 1.0), p=(0.3, 0.55, 0.15))
-        second = (250, 250, 250) if rng.uniform() < 0.6 else (20, 20, 25)
-        shoes = hsv(rng.uniform(), 0.9, 1.0) if rng.uniform() < 0.6 else (250, 250, 250)
-    else:
-        shirt = random_color(rng, (0.15, 0.65), (0.35, 0.92))
-        bottom = (
-            hsv(rng.uniform(0.57, 0.65), rng.uniform(0.3, 0.6), rng.uniform(0.25, 0.6)),
-            random_color(rng, (0.05, 0.3), (0.15, 0.5)),
-            random_color(rng, (0.15, 0.5), (0.3, 0.8)),
-        )[rng.choice(3, p=(0.45, 0.35, 0.2))]
-        bottom_style = rng.choice(("shorts", "trousers", "skirt"), p=(0.12, 0.7, 0.18))
-        sleeves = rng.choice((0.0, 0.5, 1.0), p=(0.08, 0.42, 0.5))
-        second = random_color(rng, (0.1, 0.6), (0.4, 0.98))
-        shoes = random_color(rng, (0.1, 0.5), (0.12, 0.5))
-    child = rng.uniform() < 0.15
-    return Body(
-        girth=rng.uniform(0.86, 1.22),
-        shoulder=rng.uniform(0.098, 0.122),
-        hip=rng.uniform(0.052, 0.066),
-        torso=rng.uniform(0.27, 0.3),
-        arm=rng.uniform(0.150, 0.172),
-        leg=rng.uniform(0.205, 0.225) if child else rng.uniform(0.225, 0.25),
-        head=rng.uniform(0.094, 0.104) if child else rng.uniform(0.076, 0.088),
-        skin=skin,
-        hair=hair,
-        hair_style=str(rng.choice(("short", "long", "bald", "cap", "bun"), p=(0.46, 0.22, 0.07, 0.14, 0.11))),
-        shirt=shirt,
-        shirt_second=second,
-        shirt_pattern=str(rng.choice(("plain", "stripes", "halves", "band"), p=(0.52, 0.24, 0.08, 0.16))),
-        sleeves=float(sleeves),
-        bottom=bottom,
-        bottom_style=str(bottom_style),
-        shoes=shoes,
-        closure=str(rng.choice(("plain", "zip", "collar"), p=(0.3, 0.25, 0.45))),
-        number=bool(rng.uniform() < (0.75 if away else 0.15)),
-    )
-
-
-def solve(body: Body, pose: np.ndarray, yaw: float, tilt: float) -> Joints:
-    """Forward kinematics."""
-    a = dict(zip(POSE_FIELDS, pose, strict=True))
-    pelvis = _rx(tilt) @ _ry(yaw) @ _rz(-a["roll"]) @ _rx(a["pitch"])
-    chest = pelvis @ _rx(a["bend"]) @ _rz(-a["lean"]) @ _ry(a["twist"])
-    head = chest @ _ry(a["head_yaw"]) @ _rx(a["head_pitch"])
-    waist = pelvis @ np.array([0, 0.3 * body.torso, 0])
-    neck = waist + chest @ np.array([0, 0.7 * body.torso, 0.0])
-    skull = neck + chest @ np.array([0, 0.03, 0.006]) + head @ np.array([0, 1.02 * body.head, 0.012])
-    points = {"pelvis": np.zeros(3), "waist": waist, "neck": neck, "skull": skull}
-    for side, sign in SIDES:
-        shoulder = neck + chest @ np.array([sign * body.shoulder, -0.035, 0])
-        upper = chest @ _rx(-a[f"arm_{side}"]) @ _rz(sign * a[f"raise_{side}"]) @ _ry(-sign * a[f"turn_{side}"])
-        elbow = shoulder + upper @ np.array([0, -body.arm, 0])
-        fore = upper @ _rx(-a[f"elbow_{side}"])
-        wrist = elbow + fore @ np.array([0, -0.92 * body.arm, 0])
-        hip = pelvis @ np.array([sign * body.hip, -0.01, 0])
-        thigh = pelvis @ _rx(-a[f"hip_{side}"]) @ _rz(sign * a[f"spread_{side}"])
-        knee = hip + thigh @ np.array([0, -body.leg, 0])
-        shin = thigh @ _rx(a[f"knee_{side}"])
-        ankle = knee + shin @ np.array([0, -body.leg, 0])
-        points |= {
-            f"{side}_shoulder": shoulder,
-            f"{side}_elbow": elbow,
-            f"{side}_wrist": wrist,
-            f"{side}_hand": wrist + fore @ np.array([0, -0.035, 0]),
-            f"{side}_hip": hip,
-            f"{side}_knee": knee,
-            f"{side}_ankle": ankle,
-            f"{side}_heel": ankle + shin @ np.array([0, -0.022, -0.012]),
-            f"{side}_toe": ankle + shin @ np.array([0, -0.03, 0.075]),
-        }
-    lowest = min(p[1] for p in points.values()) - 0.02
-    return Joints(points, pelvis, chest, head, lowest)
 
 
 # Directions in the head's own frame (unit sphere).
@@ -461,7 +164,7 @@ def draw_person(canvas: Canvas, figure: Figure, owner: int) -> dict[str, tuple[f
     """
     body, size = figure.body, figure.size
     joints = solve(body, figure.pose, figure.yaw, figure.tilt)
-    lift = figure.pose[_FIELD["lift"]]
+    lift = figure.pose[POSE_FIELDS.index("lift")]
     origin = np.array([figure.x, figure.ground + (joints.lowest - lift) * size])
 
     def screen(p: np.ndarray) -> np.ndarray:
@@ -669,8 +372,3 @@ def keypoint_parts(name: str) -> tuple[int, ...]:
     if joint == "knee":
         return (*LEG[side], PELVIS)
     return LEG[side][1:]
-
-
-def blend_poses(a: Figure, b: np.ndarray, t: float, dx: float) -> Figure:
-    """The figure moved by `dx` pixels, its pose moved a fraction t of the way from its own to `b`."""
-    return replace(a, pose=(1 - t) * a.pose + t * b, x=a.x + dx)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rendered import objects, people
-from rendered.backgrounds import OCCLUDERS, draw_background, draw_occluder, draw_seat, finish
+from rendered import bodies, objects, people, poses
+from rendered.backgrounds import draw_background
+from rendered.bodies import Figure
 from rendered.canvas import OCCLUDER, Canvas, hsv
-from rendered.people import KEYPOINTS, Figure
+from rendered.foreground import OCCLUDERS, draw_occluder, draw_seat
+from rendered.light import finish
+from rendered.people import KEYPOINTS
 
 KINDS = ("people", "objects")
 DOMAINS = ("home", "away")
@@ -103,7 +106,7 @@ def sample_figures(rng: np.random.Generator, domain: str, width: int, height: in
     """People of a scene, from back to front; none in about 12 % of scenes."""
     count = int(rng.choice(5, p=(0.12, 0.38, 0.27, 0.15, 0.08)))
     team = hsv(rng.uniform(), rng.uniform(0.75, 1.0), rng.uniform(0.7, 1.0))
-    names, weights = list(people.POSE_WEIGHTS[domain]), np.array(list(people.POSE_WEIGHTS[domain].values()), float)
+    names, weights = list(poses.POSE_WEIGHTS[domain]), np.array(list(poses.POSE_WEIGHTS[domain].values()), float)
     tilt = rng.uniform(0, 16)
     figures: list[Figure] = []
     for _ in range(count):
@@ -114,9 +117,9 @@ def sample_figures(rng: np.random.Generator, domain: str, width: int, height: in
             size *= rng.uniform(1.3, 1.7)  # cut by the image's border
         elif kind == "large" and rng.uniform() < 0.07:
             size = height * rng.uniform(1.8, 2.5)  # a close-up
-        body = people.sample_body(rng, domain, team if rng.uniform() < 0.7 else None)
+        body = bodies.sample_body(rng, domain, team if rng.uniform() < 0.7 else None)
         name = names[rng.choice(len(names), p=weights / weights.sum())]
-        yaw, facing = people.sample_yaw(rng)
+        yaw, facing = poses.sample_yaw(rng)
         reach = size / height
         ground = horizon + (height - horizon) * np.clip(0.08 + 0.9 * reach + rng.uniform(-0.08, 0.1), 0.03, 0.98)
         if size > 0.95 * height:
@@ -130,7 +133,7 @@ def sample_figures(rng: np.random.Generator, domain: str, width: int, height: in
             if all(abs(x - f.x) > 0.2 * max(size, f.size) for f in figures):
                 break
         figures.append(
-            Figure(body, people.sample_pose(rng, name), name, yaw, tilt, float(x), float(ground), float(size), facing)
+            Figure(body, poses.sample_pose(rng, name), name, yaw, tilt, float(x), float(ground), float(size), facing)
         )
     return sorted(figures, key=lambda f: f.ground)
 
@@ -163,7 +166,7 @@ def draw_figure(
     """Draw a person with its shadow and seat; returns its box, its area inside the image and its keypoints."""
     canvas.shadow((figure.x, figure.ground), 0.24 * figure.size, 0.045 * figure.size)
     if figure.pose_name == "sitting":
-        joints = people.solve(figure.body, figure.pose, figure.yaw, figure.tilt)
+        joints = bodies.solve(figure.body, figure.pose, figure.yaw, figure.tilt)
         seat = figure.ground + (joints.lowest + 0.045) * figure.size
         draw_seat(canvas, rng, domain, figure.x, seat, figure.ground, figure.size)
     points = people.draw_person(canvas, figure, owner)

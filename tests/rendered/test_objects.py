@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rendered.canvas import Canvas
-from rendered.objects import CLASSES, DISTRACTORS, Pen
 from rendered.scene import CATEGORIES, SceneSpec, compose_scene
+from rendered.things import CLASSES, DISTRACTORS, Pen
 
 
 @pytest.fixture(scope="module")

@@ -6,29 +6,31 @@ import cv2
 import numpy as np
 import pytest
 
-from rendered import people as P
+from rendered.bodies import Figure, sample_body, solve
 from rendered.canvas import OCCLUDER, Canvas
+from rendered.people import KEYPOINTS, draw_person
+from rendered.poses import POSE_FIELDS, POSES, mirror_pose, sample_pose
 from rendered.scene import CATEGORIES, SceneSpec, annotate_person, compose_scene
 
 SIZE = 160
 
 
-UPRIGHT = np.zeros(len(P.POSE_FIELDS))
+UPRIGHT = np.zeros(len(POSE_FIELDS))
 
 
-def figure(name: str = "standing", yaw: float = 0.0, seed: int = 0, **changes) -> P.Figure:
+def figure(name: str = "standing", yaw: float = 0.0, seed: int = 0, **changes) -> Figure:
     rng = np.random.default_rng(seed)
-    body = replace(P.sample_body(rng, "home"), hair_style="short")
-    made = P.Figure(body, P.sample_pose(rng, name), name, yaw, 5.0, SIZE / 2, 0.92 * SIZE, 0.8 * SIZE)
+    body = replace(sample_body(rng, "home"), hair_style="short")
+    made = Figure(body, sample_pose(rng, name), name, yaw, 5.0, SIZE / 2, 0.92 * SIZE, 0.8 * SIZE)
     return replace(made, **changes)
 
 
-def draw(fig: P.Figure) -> tuple[Canvas, dict[str, tuple[float, float, bool]]]:
+def draw(fig: Figure) -> tuple[Canvas, dict[str, tuple[float, float, bool]]]:
     canvas = Canvas(SIZE, SIZE)
-    return canvas, P.draw_person(canvas, fig, owner=1)
+    return canvas, draw_person(canvas, fig, owner=1)
 
 
-def annotate(canvas: Canvas, fig: P.Figure, points: dict, mask: np.ndarray | None = None) -> dict:
+def annotate(canvas: Canvas, fig: Figure, points: dict, mask: np.ndarray | None = None) -> dict:
     mask = canvas.owners > 0 if mask is None else mask
     annotation = annotate_person(canvas, fig, 1, canvas.box(mask), canvas.area(mask), points)
     assert annotation is not None
@@ -36,7 +38,7 @@ def annotate(canvas: Canvas, fig: P.Figure, points: dict, mask: np.ndarray | Non
 
 
 def visibility(annotation: dict) -> dict[str, int]:
-    return dict(zip(P.KEYPOINTS, annotation["keypoints"][2::3], strict=True))
+    return dict(zip(KEYPOINTS, annotation["keypoints"][2::3], strict=True))
 
 
 @pytest.fixture(scope="module", params=["home", "away"])
@@ -85,28 +87,28 @@ def test_face_is_seen_from_the_front_only():
         assert all(seen[name] == expected for name in ("nose", "left_eye", "right_eye")), (yaw, seen)
 
 
-@pytest.mark.parametrize("pose", sorted(P.POSES))
+@pytest.mark.parametrize("pose", sorted(POSES))
 def test_mirrored_person_has_mirrored_keypoints(pose):
     """A mirror swaps left and right and turns the other way: the skeleton must agree to rounding."""
     fig = figure(pose, yaw=37.0, seed=3)
     _, points = draw(fig)
-    _, mirrored = draw(replace(fig, pose=P.mirror_pose(fig.pose), yaw=-fig.yaw))
+    _, mirrored = draw(replace(fig, pose=mirror_pose(fig.pose), yaw=-fig.yaw))
     for name, (x, y, shown) in points.items():
         twin = name.replace("left", "R").replace("right", "left").replace("R", "right")
         assert mirrored[twin] == (pytest.approx(SIZE - x, abs=1e-6), pytest.approx(y, abs=1e-6), shown)
 
 
 def test_mirroring_twice_is_nothing():
-    pose = P.sample_pose(np.random.default_rng(0), "running")
-    assert np.array_equal(P.mirror_pose(P.mirror_pose(pose)), pose)
+    pose = sample_pose(np.random.default_rng(0), "running")
+    assert np.array_equal(mirror_pose(mirror_pose(pose)), pose)
 
 
 def test_limbs_keep_their_lengths():
     """Bones are rigid in three dimensions, whatever the pose."""
     rng = np.random.default_rng(5)
-    body = P.sample_body(rng, "away")
-    for name in P.POSES:
-        joints = P.solve(body, P.sample_pose(rng, name), 25.0, 8.0).points
+    body = sample_body(rng, "away")
+    for name in POSES:
+        joints = solve(body, sample_pose(rng, name), 25.0, 8.0).points
         for side in ("left", "right"):
             assert np.linalg.norm(joints[f"{side}_elbow"] - joints[f"{side}_shoulder"]) == pytest.approx(body.arm)
             assert np.linalg.norm(joints[f"{side}_knee"] - joints[f"{side}_hip"]) == pytest.approx(body.leg)
@@ -117,7 +119,7 @@ def test_keypoints_are_pixel_indices():
     fig = figure()
     canvas, points = draw(fig)
     keypoints = np.array(annotate(canvas, fig, points)["keypoints"]).reshape(17, 3)
-    drawn = np.array([points[name][:2] for name in P.KEYPOINTS])
+    drawn = np.array([points[name][:2] for name in KEYPOINTS])
     assert np.abs(keypoints[:, :2] + 0.5 - drawn).max() < 0.006
 
 
@@ -133,17 +135,17 @@ def test_cover_makes_occluded_and_shrinks_area():
     assert after["area"] < before["area"]
     assert after["bbox"] == before["bbox"]
     was, now = visibility(before), visibility(after)
-    below = {name for name in P.KEYPOINTS if points[name][1] > line + 1}
+    below = {name for name in KEYPOINTS if points[name][1] > line + 1}
     assert below >= {"left_knee", "right_knee", "left_ankle", "right_ankle"}
     assert all(was[name] == 2 and now[name] == 1 for name in below)
-    assert all(now[name] == was[name] for name in P.KEYPOINTS if points[name][1] < line - 1)
+    assert all(now[name] == was[name] for name in KEYPOINTS if points[name][1] < line - 1)
 
 
 def test_outside_the_image_is_unlabelled():
     fig = figure(ground=1.3 * SIZE)
     canvas, points = draw(fig)
     annotation = annotate(canvas, fig, points)
-    keypoints = dict(zip(P.KEYPOINTS, np.array(annotation["keypoints"]).reshape(17, 3).tolist(), strict=True))
+    keypoints = dict(zip(KEYPOINTS, np.array(annotation["keypoints"]).reshape(17, 3).tolist(), strict=True))
     assert keypoints["left_ankle"] == keypoints["right_ankle"] == [0, 0, 0]
     assert annotation["bbox"][1] + annotation["bbox"][3] == SIZE
     assert 0 < annotation["num_keypoints"] < 17
@@ -155,7 +157,7 @@ def test_own_body_hides(yaw, expected):
     folded = {"arm": 40, "turn": 70, "elbow": 95}
     pose = UPRIGHT.copy()
     for name, value in folded.items():
-        pose[[P.POSE_FIELDS.index(f"{name}_{side}") for side in ("left", "right")]] = value
+        pose[[POSE_FIELDS.index(f"{name}_{side}") for side in ("left", "right")]] = value
     fig = figure(pose=pose, yaw=yaw)
     canvas, points = draw(fig)
     seen = visibility(annotate(canvas, fig, points))

@@ -9,19 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datadistill.report.charts import (
+from datadistill.report.figure_style import note_height
+from datadistill.report.label_charts import label_quality_figure, thresholds_figure
+from datadistill.report.result_charts import (
     Reference,
     TeacherPoint,
     curve_from_definition,
     fractions_figure,
-    label_quality_figure,
     lengths_figure,
-    losses_figure,
-    note_height,
-    running_mean,
     teachers_figure,
-    thresholds_figure,
 )
+from datadistill.report.training_charts import losses_figure, running_mean
 
 NOTE = "ours on rendered data (proxy)"
 

@@ -10,18 +10,14 @@ from PIL import Image
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.report.pictures import (
-    category_gallery_figure,
-    choose_category_images,
+from datadistill.report.comparison import (
     choose_comparison_images,
-    choose_images,
     comparison_figure,
     detections_as_annotations,
-    ensemble_figure,
-    ensemble_from_json,
-    gallery_figure,
-    read_picture,
 )
+from datadistill.report.ensemble_picture import ensemble_figure, ensemble_from_json
+from datadistill.report.galleries import category_gallery_figure, choose_category_images, choose_images, gallery_figure
+from datadistill.report.picture_rows import read_picture
 
 NOTE = "ours on rendered data (proxy)"
 CAT, DOG = {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}
