@@ -5,7 +5,6 @@ Light: the standard library only.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 
 from datadistill.errors import UserError
 from datadistill.files import read_json
-
-KEYPOINTS, OBJECTS = "keypoints", "objects"
+from datadistill.tasks.task import Task, get_task
+from datadistill.values import is_finite as _is_finite
+from datadistill.values import is_integer as _is_integer
 
 
 def read_coco(
@@ -28,12 +28,12 @@ def read_coco(
     """Read and check a COCO JSON file (instances, person_keypoints or image_info), normalised for `task`.
 
     Returns a new dictionary with `images` sorted by id, `annotations` sorted by id, `categories` sorted by id, `info`
-    and `licenses`. `task` "keypoints" keeps the categories that define keypoints, each of which must have
-    `num_keypoints` of them; "objects" keeps all and drops the keypoints. Annotations of a category that isn't kept are
-    dropped. With `annotated` false, annotations are neither required nor read.
+    and `licenses`. The task says which categories are kept (with keypoints, `num_keypoints` of them in each) and cleans
+    the fields that are its own (`Task.clean_categories`, `Task.clean_annotation`). Annotations of a category that isn't
+    kept are dropped. With `annotated` false, annotations are neither required nor read.
 
     Normalised: `segmentation` is dropped unless `keep_segmentation`; `iscrowd` defaults to 0; `area` to the box's;
-    `keypoints` to none visible; `num_keypoints` is counted anew; annotation ids are numbered anew when one is missing
+    annotation ids are numbered anew when one is missing
     or 0, which pycocotools takes for "no match". Boxes are [x, y, width, height] in pixels; a width or height of 0 is
     let through (COCO has such), a negative or non-finite one, or a box wholly outside its image, isn't.
 
@@ -59,16 +59,17 @@ def check_coco(
     keep_segmentation: bool = False,
 ) -> dict[str, Any]:
     """`read_coco` of a file that was read already; `name` stands for it in messages."""
-    if task not in (KEYPOINTS, OBJECTS):
-        raise UserError(f"{name}: unknown task {task!r}; it must be {KEYPOINTS!r} or {OBJECTS!r}")
+    known_task = get_task(task)
     _check_shape(data, name, annotated)
     images = _check_images(data["images"], name)
-    categories = _check_categories(data.get("categories", []), name, task, num_keypoints, annotated)
+    categories = known_task.clean_categories(
+        _check_categories(data.get("categories", []), name), name, annotated=annotated, num_keypoints=num_keypoints
+    )
     known = {category["id"] for category in data.get("categories", [])}
     kept = {category["id"]: category for category in categories}
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
     annotations = [
-        _check_annotation(annotation, name, task, sizes, known, kept, keep_segmentation)
+        _check_annotation(annotation, name, known_task, sizes, known, kept, keep_segmentation)
         for annotation in (data["annotations"] if annotated else ())
     ]
     return {
@@ -112,36 +113,20 @@ def _check_images(entries: Sequence[Mapping[str, Any]], name: str) -> list[dict[
     return [dict(entry) for entry in entries]
 
 
-def _check_categories(
-    entries: Sequence[Mapping[str, Any]], name: str, task: str, num_keypoints: int | None, annotated: bool
-) -> list[dict[str, Any]]:
+def _check_categories(entries: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     for entry in entries:
         if not _is_integer(entry.get("id")) or not isinstance(entry.get("name"), str):
             raise UserError(f"{name}: a category needs an integer id and a name: {_excerpt(entry)}")
     repeated = [value for value, times in Counter(entry["id"] for entry in entries).items() if times > 1]
     if repeated:
         raise UserError(f"{name}: category id {repeated[0]} is repeated")
-    ordered = sorted((dict(entry) for entry in entries), key=lambda entry: entry["id"])
-    if task == OBJECTS:
-        if annotated and not ordered:
-            raise UserError(f"{name}: it defines no categories")
-        return [{k: v for k, v in entry.items() if k not in ("keypoints", "skeleton")} for entry in ordered]
-    posed = [entry for entry in ordered if entry.get("keypoints")]
-    if annotated and not posed:
-        raise UserError(f"{name}: no category defines keypoints; the task {KEYPOINTS!r} needs a person_keypoints file")
-    for entry in posed:
-        if num_keypoints is not None and len(entry["keypoints"]) != num_keypoints:
-            raise UserError(
-                f"{name}: category {entry['name']!r} has {len(entry['keypoints'])} keypoints, the config's "
-                f"num_keypoints is {num_keypoints}"
-            )
-    return posed
+    return sorted((dict(entry) for entry in entries), key=lambda entry: entry["id"])
 
 
 def _check_annotation(
     entry: Mapping[str, Any],
     name: str,
-    task: str,
+    task: Task,
     sizes: Mapping[int, tuple[int, int]],
     known: set[int],
     kept: Mapping[int, Mapping[str, Any]],
@@ -170,24 +155,7 @@ def _check_annotation(
     clean["iscrowd"] = int(bool(entry.get("iscrowd", 0)))
     if not _is_finite(entry.get("area")):
         clean["area"] = float(box[2] * box[3])
-    if task == OBJECTS:
-        clean.pop("keypoints", None)
-        clean.pop("num_keypoints", None)
-        return clean
-    clean["keypoints"] = _check_keypoints(entry.get("keypoints"), what, len(kept[category_id]["keypoints"]))
-    clean["num_keypoints"] = sum(v > 0 for v in clean["keypoints"][2::3])
-    return clean
-
-
-def _check_keypoints(values: Any, what: str, count: int) -> list[float]:
-    if values is None:
-        return [0] * (3 * count)
-    if not isinstance(values, list) or len(values) != 3 * count:
-        size = len(values) / 3 if isinstance(values, list) else 0
-        raise UserError(f"{what} has {size:g} keypoints, its category has {count}")
-    if not all(_is_finite(value) for value in values) or not set(values[2::3]) <= {0, 1, 2}:
-        raise UserError(f"{what} has malformed keypoints; x, y and a visibility 0, 1 or 2 are needed for each")
-    return values
+    return task.clean_annotation(clean, kept[category_id], what)
 
 
 def number_annotations(annotations: Iterable[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -228,14 +196,6 @@ def read_ids(path: str | Path) -> list[int]:
     if repeated:
         raise UserError(f"{path}: image id {repeated[0]} is repeated ({len(repeated)} such in all)")
     return sorted(ids)
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _excerpt(entry: Mapping[str, Any]) -> str:

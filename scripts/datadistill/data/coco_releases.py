@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datadistill.data.coco import KEYPOINTS, read_ids
+from datadistill.data.coco import read_ids
 from datadistill.errors import UserError
+from datadistill.tasks.task import get_task
 
 if TYPE_CHECKING:
     from datadistill.data.splits import Made
@@ -31,18 +32,19 @@ OFFICIAL_COUNTS: dict[str, int] = {
 class Part:
     """Where a split's images and annotations lie below the data root, and which release files its ids come from.
 
-    `downloads` are the entries of config/downloads.yaml that bring all of it.
+    `annotations` leaves out the kind of annotations that a task reads (`Task.coco_file`); `downloads` are the
+    entries of config/downloads.yaml that bring all of it.
     """
 
     images: str
-    annotations: Mapping[str, str]
+    annotations: str
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     downloads: tuple[str, ...] = ()
 
 
-_TRAIN = {"keypoints": "annotations/person_keypoints_train2017.json", "objects": "annotations/instances_train2017.json"}
-_VAL = {"keypoints": "annotations/person_keypoints_val2017.json", "objects": "annotations/instances_val2017.json"}
+_TRAIN = "annotations/{kind}_train2017.json"
+_VAL = "annotations/{kind}_val2017.json"
 _TRAIN_DOWNLOADS = ("coco-train2017", "coco-annotations2017")
 _UNLABELED = "annotations/image_info_unlabeled2017.json"
 _INSTANCES = "annotations/instances_{release}.json"
@@ -54,7 +56,7 @@ PARTS: dict[str, Part] = {
     "co-115": Part("train2017", _TRAIN, downloads=_TRAIN_DOWNLOADS),
     "un-120": Part(
         "unlabeled2017",
-        {"keypoints": _UNLABELED, "objects": _UNLABELED},
+        _UNLABELED,
         downloads=("coco-unlabeled2017", "coco-image-info-unlabeled2017", "coco-annotations2017"),
     ),
     "val2017": Part("val2017", _VAL, downloads=("coco-val2017", "coco-annotations2017")),
@@ -122,7 +124,10 @@ def missing_files(part: str, task: str, data_root: str | Path) -> list[str]:
     """What a part needs below the data root and isn't there: annotation files, and its folder of images."""
     place, root = PARTS[part], Path(data_root)
     releases = [*place.keep, *place.drop, *([] if part == "val2017" else ["val2017"])]
-    files = [place.annotations[task], *(_INSTANCES.format(release=release) for release in releases)]
+    files = [
+        place.annotations.format(kind=get_task(task).coco_file),
+        *(_INSTANCES.format(release=release) for release in releases),
+    ]
     folder = [] if (root / place.images).is_dir() else [f"{place.images}/"]
     return [*(file for file in dict.fromkeys(files) if not (root / file).is_file()), *folder]
 
@@ -150,9 +155,6 @@ def part_of_coco(
     if part not in PARTS:
         raise UserError(f"COCO has no part {part!r}; known: {', '.join(PARTS)}")
     place, root = PARTS[part], Path(data_root)
-    if task not in place.annotations:
-        raise UserError(f"unknown task {task!r}; it must be one of {', '.join(place.annotations)}")
-
     missing = missing_files(part, task, root)
     if missing:
         raise UserError(
@@ -163,14 +165,14 @@ def part_of_coco(
     def ids_of(release: str) -> str:
         return str(root / _INSTANCES.format(release=release))
 
-    annotations = str(root / place.annotations[task])
+    annotations = str(root / place.annotations.format(kind=get_task(task).coco_file))
     annotated = part != "un-120"
     made = from_coco(
         images_dir=str(root / place.images),
         annotations=annotations,
         dataset="coco",
         task=task,
-        num_keypoints=num_keypoints if task == KEYPOINTS else None,
+        num_keypoints=num_keypoints,
         annotated=annotated,
         keep_ids=[ids_of(release) for release in place.keep],
         drop_ids=[ids_of(release) for release in place.drop],

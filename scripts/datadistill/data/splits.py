@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datadistill.data.coco import KEYPOINTS, OBJECTS, check_coco, number_annotations, read_coco, read_ids
+from datadistill.data.coco import check_coco, number_annotations, read_coco, read_ids
 from datadistill.data.images import Inspection, inspect_images, list_images
 from datadistill.errors import UserError
 from datadistill.files import read_json
+from datadistill.tasks.task import get_task
 
 Split = dict[str, Any]
 Ledger = list[dict[str, str]]
@@ -112,7 +113,7 @@ def from_folder(
     The split has no categories: `annotate` takes them from the teacher. Raises `UserError` when the folder is missing
     or holds no images, or too many are damaged.
     """
-    _check_task(task)
+    get_task(task)
     names = list_images(images_dir)
     if not names:
         raise UserError(f"{images_dir}: no JPEG or PNG image in this folder or below; check the path in the config")
@@ -405,11 +406,6 @@ def _input(inputs: Mapping[str, str], name: str) -> Split:
 def _check_fraction(value: float, name: str) -> None:
     if not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
         raise UserError(f"{name} must be in 0..1, it is {value!r}")
-
-
-def _check_task(task: str) -> None:
-    if task not in (KEYPOINTS, OBJECTS):
-        raise UserError(f"unknown task {task!r}; it must be {KEYPOINTS!r} or {OBJECTS!r}")
 
 
 Maker = Callable[[dict[str, Any], Mapping[str, str], int], Made]

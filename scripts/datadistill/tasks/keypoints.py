@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from datadistill.errors import UserError
 from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Task, rounded
+from datadistill.values import is_finite
 
 if TYPE_CHECKING:
     from datadistill.detections import Detections
@@ -24,12 +26,36 @@ class Keypoints(Task):
     name = "keypoints"
     base_config = "Detectron1-Comparisons/keypoint_rcnn_R_50_FPN_1x.yaml"
     iou_type = "keypoints"
+    coco_file = "person_keypoints"
     refines = True
     default_count_instances = "with_keypoints"
 
     def has_target(self, annotation: Mapping[str, Any]) -> bool:
         """Is any keypoint labelled? As Detectron 1 and 2 filter training images."""
         return any(v > 0 for v in (annotation.get("keypoints") or ())[2::3])
+
+    def clean_categories(
+        self, categories: list[dict[str, Any]], name: str, *, annotated: bool, num_keypoints: int | None
+    ) -> list[dict[str, Any]]:
+        """The categories that define keypoints, each of which must have `num_keypoints` of them."""
+        posed = [entry for entry in categories if entry.get("keypoints")]
+        if annotated and not posed:
+            raise UserError(
+                f"{name}: no category defines keypoints; the task {self.name!r} needs a person_keypoints file"
+            )
+        for entry in posed:
+            if num_keypoints is not None and len(entry["keypoints"]) != num_keypoints:
+                raise UserError(
+                    f"{name}: category {entry['name']!r} has {len(entry['keypoints'])} keypoints, the config's "
+                    f"num_keypoints is {num_keypoints}"
+                )
+        return posed
+
+    def clean_annotation(self, annotation: dict[str, Any], category: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """`keypoints` default to none visible; `num_keypoints` is counted anew."""
+        annotation["keypoints"] = _check_keypoints(annotation.get("keypoints"), what, len(category["keypoints"]))
+        annotation["num_keypoints"] = sum(v > 0 for v in annotation["keypoints"][2::3])
+        return annotation
 
     def label_fields(self, detections: Detections, thresholds: Thresholds) -> dict[str, list[Any]]:
         """`keypoints` in COCO's form, `num_keypoints` and `keypoint_scores`.
@@ -60,6 +86,17 @@ class Keypoints(Task):
         points, scores = pixel_indices(detections.keypoints[..., :2]), detections.keypoints[..., 2:]
         rows = np.concatenate([points, scores.astype("float64")], axis=2)
         return {"keypoints": rows.reshape(len(detections), -1).tolist()}
+
+
+def _check_keypoints(values: Any, what: str, count: int) -> list[float]:
+    if values is None:
+        return [0] * (3 * count)
+    if not isinstance(values, list) or len(values) != 3 * count:
+        size = len(values) / 3 if isinstance(values, list) else 0
+        raise UserError(f"{what} has {size:g} keypoints, its category has {count}")
+    if not all(is_finite(value) for value in values) or not set(values[2::3]) <= {0, 1, 2}:
+        raise UserError(f"{what} has malformed keypoints; x, y and a visibility 0, 1 or 2 are needed for each")
+    return values
 
 
 def pixel_indices(points: Any) -> Any:

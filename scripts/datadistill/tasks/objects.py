@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from datadistill.errors import UserError
 from datadistill.tasks.task import Task, boxes_xywh
 
 if TYPE_CHECKING:
@@ -18,12 +19,27 @@ class Objects(Task):
     name = "objects"
     base_config = "Detectron1-Comparisons/faster_rcnn_R_50_FPN_noaug_1x.yaml"
     iou_type = "bbox"
+    coco_file = "instances"
     refines = False
     default_count_instances = "all"
 
     def has_target(self, annotation: Mapping[str, Any]) -> bool:
         """Every box is something to learn from."""
         return True
+
+    def clean_categories(
+        self, categories: list[dict[str, Any]], name: str, *, annotated: bool, num_keypoints: int | None
+    ) -> list[dict[str, Any]]:
+        """All categories, without what only keypoints need."""
+        if annotated and not categories:
+            raise UserError(f"{name}: it defines no categories")
+        return [{k: v for k, v in entry.items() if k not in ("keypoints", "skeleton")} for entry in categories]
+
+    def clean_annotation(self, annotation: dict[str, Any], category: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Without keypoints."""
+        annotation.pop("keypoints", None)
+        annotation.pop("num_keypoints", None)
+        return annotation
 
     def label_fields(self, detections: Detections, thresholds: Thresholds) -> dict[str, list[Any]]:
         """A box says all."""

@@ -30,6 +30,7 @@ class Task(ABC):
 
     - `base_config`: path in detectron2's model zoo of the config that a model of this task starts from.
     - `iou_type`: how pycocotools scores it.
+    - `coco_file`: how the files of COCO's releases that this task reads begin.
     - `refines`: the labels need a second pass over boxes that survive a gate (keypoints from averaged heatmaps).
       A task that doesn't refine merges the boxes of all transforms in its one pass.
     - `default_count_instances`: which labelled instances the threshold's target counts, "with_keypoints" or "all".
@@ -38,6 +39,7 @@ class Task(ABC):
     name: ClassVar[str]
     base_config: ClassVar[str]
     iou_type: ClassVar[str]
+    coco_file: ClassVar[str]
     refines: ClassVar[bool]
     default_count_instances: ClassVar[str]
 
@@ -49,6 +51,23 @@ class Task(ABC):
     @abstractmethod
     def has_target(self, annotation: Mapping[str, Any]) -> bool:
         """Does a COCO annotation (not a crowd) hold anything that this task's heads learn from?"""
+
+    @abstractmethod
+    def clean_categories(
+        self, categories: list[dict[str, Any]], name: str, *, annotated: bool, num_keypoints: int | None
+    ) -> list[dict[str, Any]]:
+        """The categories of a COCO file (sorted by id) that this task keeps, with the fields that it uses.
+
+        `name` stands for the file in a `UserError`; `annotated` false: the file may define none; `num_keypoints` is the
+        config's. The dictionaries are the caller's own, and may be changed.
+        """
+
+    @abstractmethod
+    def clean_annotation(self, annotation: dict[str, Any], category: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """A COCO annotation, whose box is checked already, with the fields that are this task's checked and normalised.
+
+        `category` is one of `clean_categories`; `what` names the annotation in a `UserError`.
+        """
 
     @abstractmethod
     def label_fields(self, detections: Detections, thresholds: Thresholds) -> dict[str, list[Any]]:
