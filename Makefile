@@ -65,8 +65,9 @@ test: lint  ## lint, and all tests, end to end included
 	@export OMP_NUM_THREADS=1
 	python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope $(TESTS)
 
-benchmark: $(READY)  ## how fast this machine trains and labels with the paper's ResNet-50 (benchmarks/README.md)
-	@for task in keypoints objects; do
+benchmark: $(READY)  ## how fast this machine plans the configs, and trains and labels with the paper's ResNet-50 (benchmarks/README.md)
+	@PYTHONPATH=scripts python benchmarks/dry_runs.py --config config/demo.yaml config/paper.yaml --output benchmarks/results/dry_runs.json
+	for task in keypoints objects; do
 	  PYTHONPATH=scripts python benchmarks/network_speed.py --task $$task --output benchmarks/results/$$task.json
 	done
 

@@ -40,3 +40,12 @@ def test_an_unknown_backbone_is_one_sentence() -> None:
     done = run("network_speed.py", "--backbone", "R-18", "--config", str(ROOT / "config/smallest.yaml"))
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].endswith("has none for keypoints; use R-50")
+
+
+def test_dry_runs_are_counted(tmp_path: Path) -> None:
+    output = tmp_path / "dry.json"
+    done = run("dry_runs.py", "--config", str(ROOT / "config/smallest.yaml"), "--repeats", "1", "--output", str(output))
+    assert done.returncode == 0, done.stderr
+    [(name, figures)] = json.loads(output.read_text()).items()
+    assert name == "smallest.yaml"
+    assert figures["jobs"] > 10
