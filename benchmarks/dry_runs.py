@@ -26,7 +26,10 @@ def dry_run(config: Path, directory: Path) -> dict[str, float | int]:
     if done.returncode:
         raise UserError(f"{config}: the dry run failed:\n{done.stdout}{done.stderr}")
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"jobs": len(re.findall(r"^(?:local)?rule \w+:$", done.stdout, re.M)), "processor_seconds": round(seconds, 2)}
+    return {
+        "jobs": len(re.findall(r"^(?:local)?rule \w+:$", done.stdout, re.M)),
+        "processor_seconds": round(seconds, 2),
+    }
 
 
 def main() -> None:

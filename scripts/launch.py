@@ -13,8 +13,8 @@ import os
 import shlex
 import sys
 
+from datadistill.devices import claim_gpus
 from datadistill.errors import UserError, run_script
-from datadistill.gpus import claim_gpus
 
 TORCHRUN = f"{shlex.quote(sys.executable)} -m torch.distributed.run --standalone --nproc-per-node {{processes}}"
 

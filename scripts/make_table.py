@@ -10,7 +10,9 @@ from typing import Any
 from datadistill.errors import run_script
 from datadistill.files import read_json
 from datadistill.report.published import load_published
-from datadistill.report.tables import load_table, show_table, write_table
+from datadistill.report.table_files import write_table
+from datadistill.report.tables import load_table
+from datadistill.report.terminal import show_table
 
 
 def definition(text: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from datadistill.errors import run_script
 from datadistill.report.published import load_published
 from datadistill.report.run_times import read_job_times, run_counts
-from datadistill.report.tables import load_table, show_table
+from datadistill.report.tables import load_table
+from datadistill.report.terminal import show_table
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.outputs import FIGURE_SUFFIXES, table_definition

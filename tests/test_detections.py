@@ -13,7 +13,6 @@ from datadistill.detections import (
     load_reusable,
     load_shards,
     read_libraries,
-    read_lineage,
     shard_ids,
 )
 from datadistill.errors import UserError
@@ -53,7 +52,7 @@ def test_a_file_holds_all_of_it(tmp_path: Path, keypoints: int | None) -> None:
         and getattr(found, c).dtype == getattr(detections, c).dtype
         for c in ("image_ids", "image_index", "boxes", "scores", "categories")
     )
-    assert read_lineage(tmp_path / "a.npz") == [SPEC]
+    assert load_shards([tmp_path / "a.npz"])[1] == [SPEC]
 
 
 def test_merging_sorts_images_by_id_and_detections_by_score() -> None:

@@ -131,11 +131,6 @@ class Detections:
         return _read(path)[0]
 
 
-def read_lineage(path: str | Path) -> list[dict[str, Any]]:
-    """The canonical specs that `save` wrote into a file, the first stage first."""
-    return _read(path)[1]["lineage"]
-
-
 def read_libraries(paths: Sequence[str | Path]) -> dict[str, list[str]]:
     """Versions of the libraries that computed these files: one each, unless shards ran in different environments."""
     versions: dict[str, set[str]] = {}

@@ -1,10 +1,19 @@
-"""Progress for people: a bar on a terminal, otherwise a log line now and then with rate and time left."""
+"""Progress for people: a bar on a terminal, otherwise a line in the log now and then.
+
+Every line of a log that tells progress has one form, so that a program can read it (training's has the loss and more
+between rate and time left):
+
+    WHAT DONE/TOTAL ... RATE ... TIME left        predict 1200/5000 images 38.20image/s 01:39 left
+
+RATE is `Nthing/s`, or `Ns/thing` where it is less than one a second (a space may follow N); TIME is `M:SS` or `H:MM:SS`. Where the total isn't
+known, neither it nor the time left is said.
+"""
 
 from __future__ import annotations
 
+import io
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,55 +21,37 @@ T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def progress(
-    iterable: Iterable[T],
-    *,
-    total: int | None = None,
-    unit: str = "image",
-    label: str = "",
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[T]:
+def progress(iterable: Iterable[T], *, total: int | None = None, unit: str = "image", label: str = "") -> Iterator[T]:
     """Yield the items of `iterable` and report on standard error how far it has got.
 
     `total` defaults to `len(iterable)` where it has one. On a terminal the report is a tqdm bar; elsewhere (log files
-    of Snakemake, of a cluster) a line about every ten seconds and one at the end.
+    of Snakemake, of a cluster) a line about every `SECONDS_BETWEEN_LINES` and one at the end; none where there was
+    nothing to do.
     """
-    if total is None and hasattr(iterable, "__len__"):
-        total = len(iterable)
+    from tqdm import tqdm
+
+    options = {"total": total, "unit": unit, "desc": label or None}
     if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        yield from tqdm(iterable, total=total, unit=unit, desc=label or None)
+        yield from tqdm(iterable, **options)
         return
-    start = last = clock()
-    done = 0
-    for item in iterable:
-        yield item
-        done += 1
-        now = clock()
-        if now - last >= SECONDS_BETWEEN_LINES and done != total:
-            _say(label, unit, done, total, now - start)
-            last = now
-    _say(label, unit, done, total, clock() - start)
 
+    class Lines(tqdm):
+        said = 0
 
-def _say(label: str, unit: str, done: int, total: int | None, seconds: float) -> None:
-    rate = done / max(seconds, 1e-9)
+        def display(self, msg: str | None = None, pos: int | None = None) -> None:
+            if self.n != self.said:
+                print(*str(self).split(), file=sys.stderr, flush=True)
+                self.said = self.n
+
     units = unit + ("es" if unit.endswith("x") else "s")
-    parts = [f"{done}/{total} {units}" if total is not None else f"{done} {units}"]
-    parts.append(f"{rate:.3g} {units}/s" if rate >= 1 or not done else f"{1 / rate:.3g} s/{unit}")
-    if total is not None and 0 < done < total:
-        parts.append(f"{duration((total - done) / rate)} left")
-    else:
-        parts.append(f"took {duration(seconds)}")
-    print(f"{label}: " * bool(label) + ", ".join(parts), file=sys.stderr, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people write them: `42 s`, `3 min 5 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    known = total is not None or hasattr(iterable, "__len__")
+    form = f"/{{total_fmt}} {units} {{rate_fmt}} {{remaining}} left" if known else f" {units} {{rate_fmt}}"
+    # `display` prints; what tqdm itself would write are the ends of its line.
+    yield from Lines(
+        iterable,
+        bar_format="{desc} {n_fmt}" + form,
+        file=io.StringIO(),
+        mininterval=SECONDS_BETWEEN_LINES,
+        miniters=1,
+        **options,
+    )

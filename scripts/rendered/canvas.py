@@ -14,8 +14,7 @@ import numpy as np
 
 Color = tuple[int, int, int]
 
-NOBODY = 0  # owner of background pixels
-OCCLUDER = 255  # owner of pixels covered by things that aren't annotated
+OCCLUDER = 255  # owner of pixels covered by things that aren't annotated; that of the background is 0
 _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
 _ARC = np.linspace(0.5 * np.pi, 1.5 * np.pi, 8)
 _ARC_XY = np.stack([np.cos(_ARC), np.sin(_ARC)], axis=1)

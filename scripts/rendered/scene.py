@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datadistill.progress import progress
 from rendered import bodies, objects, people, poses
 from rendered.backgrounds import draw_background
 from rendered.bodies import Figure
@@ -249,18 +250,14 @@ def _render_one(
     return record, numbered
 
 
-def run_pool(task: partial, count: int, workers: int, label: str, unit: str = "img") -> list:
-    """task(0), ..., task(count - 1), in order, over a pool of processes with a progress bar."""
-    from tqdm import tqdm
-
+def run_pool(task: partial, count: int, workers: int, label: str, unit: str = "image") -> list:
+    """task(0), ..., task(count - 1), in order, over a pool of processes, with its progress."""
     if workers <= 1:
-        return [task(i) for i in tqdm(range(count), desc=label, unit=unit, mininterval=0.5)]
+        return [task(i) for i in progress(range(count), label=label, unit=unit)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         chunk = max(1, min(16, count // (4 * workers)))
-        return list(
-            tqdm(pool.map(task, range(count), chunksize=chunk), total=count, desc=label, unit=unit, mininterval=0.5)
-        )
+        return list(progress(pool.map(task, range(count), chunksize=chunk), total=count, label=label, unit=unit))
 
 
 def render_images(

@@ -13,7 +13,7 @@ import pytest
 import tiny
 import torch
 
-from datadistill.detections import Detections, read_lineage
+from datadistill.detections import Detections, load_shards
 from datadistill.errors import UserError
 from datadistill.files import canonical_json, read_json, write_json
 from datadistill.specs import GateSpec, LabelSetSpec, PredictionsSpec, RefinementSpec, Spec
@@ -98,7 +98,7 @@ def test_the_chain_of_keypoints(
             "refine", refinement, "--model", "model.pth", "--split", "pool.json", "--predictions", predictions[i],
             "--gate", "gate.json", "--shard", str(i), "--shards", "2", "--output", refined[i],
         )  # fmt: skip
-    assert [spec["stage"] for spec in read_lineage(refined[0])] == ["predictions", "refinement"]
+    assert [spec["stage"] for spec in load_shards(refined[:1])[1]] == ["predictions", "refinement"]
     assert sum(len(Detections.load(path)) for path in refined) == 18
 
     labels = label_spec(plain, refinement)

@@ -11,21 +11,12 @@ from pathlib import Path
 import pytest
 
 from datadistill.errors import UserError
+from datadistill.report.frames import number_frame, seed_frame, table_frame
+from datadistill.report.gains import gain_lines, signed
 from datadistill.report.published import load_published
-from datadistill.report.tables import (
-    gain_lines,
-    load_table,
-    mean_and_spread,
-    number_frame,
-    seed_frame,
-    show_table,
-    signed,
-    table_frame,
-    tex,
-    to_latex,
-    to_markdown,
-    write_table,
-)
+from datadistill.report.table_files import tex, to_latex, to_markdown, write_table
+from datadistill.report.tables import load_table, mean_and_spread
+from datadistill.report.terminal import show_table
 
 PUBLISHED = load_published(Path(__file__).parents[2] / "config" / "published.yaml")
 NOTE = "rendered people, a proxy for COCO (60 labelled images)"

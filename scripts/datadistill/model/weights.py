@@ -209,7 +209,9 @@ def _for_resnet(tensors: Tensors, layout: str, cfg: CfgNode, file: Path) -> Tens
         has = "group" if group_norm else "batch"
         raise UserError(f"{file}: these weights were trained with {has} norm, the config's norm is {resnets.NORM}")
     if layout == CAFFE2:
-        return {caffe2_to_detectron2(name): tensor for name, tensor in tensors.items()}
+        from detectron2.checkpoint.c2_model_loading import convert_basic_c2_names
+
+        return dict(zip(convert_basic_c2_names(list(tensors)), tensors.values(), strict=True))
     if layout == DETECTRON2:
         return dict(tensors)
     if "layer1.0.conv1.weight" not in tensors or "conv1.weight" not in tensors:
@@ -240,34 +242,6 @@ def torch_to_detectron2(name: str) -> str:
     name = re.sub(r"\bdownsample\.0\.", "shortcut.", name)
     name = re.sub(r"\bdownsample\.1\.", "shortcut.norm.", name)
     return re.sub(r"\bbn([1-3])\.", r"conv\1.norm.", name)
-
-
-def caffe2_to_detectron2(name: str) -> str:
-    """The name in detectron2's ResNet of a blob of Detectron's; names of other blobs come back unchanged.
-
-    Of a norm Detectron's own files have scale and bias (`s`, `b`); MSRA's, as detectron2's model zoo keeps them, have
-    `gamma`, `beta`, `running_mean` and `running_var`.
-
-    >>> caffe2_to_detectron2("res4_5_branch2b_bn_s")
-    'res4.5.conv2.norm.weight'
-    >>> caffe2_to_detectron2("res_conv1_bn_gamma")
-    'stem.conv1.norm.weight'
-    """
-    name = re.sub(r"^res_conv1_(bn|gn)_", r"conv1_\1_", name)
-    name = re.sub(r"^conv1_", "stem.conv1.", name)
-    name = re.sub(r"^(res[2-5])_(\d+)_", r"\1.\2.", name)
-    name = name.replace("branch1_", "shortcut.")
-    name = re.sub(r"branch2([abc])_", lambda match: f"conv{'abc'.index(match[1]) + 1}.", name)
-    for ending, replacement in {
-        r"(bn|gn)_(s|gamma)$": "norm.weight",
-        r"(bn|gn)_(b|beta)$": "norm.bias",
-        r"(bn|gn)_(rm|running_mean)$": "norm.running_mean",
-        r"(bn|gn)_(riv|running_var)$": "norm.running_var",
-        r"\.w$": ".weight",
-        r"\.b$": ".bias",
-    }.items():
-        name = re.sub(ending, replacement, name)
-    return name
 
 
 def _from_rgb(

@@ -18,6 +18,8 @@ from datadistill.tasks.keypoints import continuous
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# By hand, and not with detectron2's Visualizer: it paints pixels of the image's own size, and small photos on a printed
+# page need lines and letters that stay sharp.
 LEFT, RIGHT, MIDDLE, WRONG, TRUTH = "#F5A623", "#3FA9F5", "#FFFFFF", "#FF4FA3", "#6BFFB8"
 SIDES = "Orange: a person's left; blue: right"
 # Bright enough for boxes on photos.

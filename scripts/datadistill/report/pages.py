@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datadistill.report.tables import markdown_table
+from datadistill.report.markdown import markdown_table
 
 DASH = "\u2013"
 COUNTED = {

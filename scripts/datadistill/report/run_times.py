@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datadistill.report.tables import markdown_table
+from datadistill.report.markdown import markdown_table
 
 _MISSING = ("", "-", "NA")
 

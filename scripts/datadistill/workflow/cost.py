@@ -251,7 +251,7 @@ def data_bytes(experiments: Experiments, needs: Needs, rates: Rates, downloads: 
 
 def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
     """The plan as text for a terminal."""
-    from datadistill.report.tables import markdown_table
+    from datadistill.report.markdown import markdown_table
 
     counted = ["models", "label sets", "images labelled", "passes", "iterations", "GPU-hours", "disk"]
     headings = ["", *counted, *(f"to do: {name}" for name in ("models", "label sets", "GPU-hours", "disk"))]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from datadistill.devices import CLAIMED, SCHEDULERS, SWITCH, claim_gpus, visible_devices
 from datadistill.errors import UserError
-from datadistill.gpus import CLAIMED, SCHEDULERS, SWITCH, claim_gpus, visible_devices
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 HOLD = """
 import os, sys, time
-from datadistill.gpus import claim_gpus
+from datadistill.devices import claim_gpus
 print(*claim_gpus(int(sys.argv[1]), os.environ), flush=True)
 time.sleep(60)
 """
@@ -89,7 +89,7 @@ def test_a_claim_shows_cuda_one_device_and_passes_to_children(environment: dict[
 def test_a_program_started_in_place_of_the_claiming_one_keeps_the_claim(
     environment: dict[str, str], started: list[subprocess.Popen[str]]
 ) -> None:
-    claim = "import os, sys\nfrom datadistill.gpus import claim_gpus\nclaim_gpus(1, os.environ)\n"
+    claim = "import os, sys\nfrom datadistill.devices import claim_gpus\nclaim_gpus(1, os.environ)\n"
     replaced = f"{claim}os.execvp('bash', ['bash', '-c', 'echo $CUDA_VISIBLE_DEVICES; sleep 60'])"
     started.append(
         subprocess.Popen([sys.executable, "-c", replaced], env=environment, stdout=subprocess.PIPE, text=True)
