@@ -26,7 +26,7 @@ from datadistill.errors import UserError
 from datadistill.files import read_json, write_json
 from datadistill.progress import progress
 
-# By hand, and not with pooch: it starts an interrupted file again from zero, and these are up to 50 GB.
+# By hand, and not with pooch: it starts an interrupted file again from zero, and these are up to 20 GB.
 _CHUNK = 1 << 20
 _ATTEMPTS = 5  # without a byte of progress between them
 _TIMEOUT = 60.0  # seconds of silence
