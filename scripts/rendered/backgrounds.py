@@ -19,8 +19,8 @@ def draw_background(canvas: Canvas, rng: Rng, domain: str, clutter: int, *, thin
         (rooms.draw_room, rooms.ITEMS) if domain == "home" else (sports_grounds.draw_ground, sports_grounds.ITEMS)
     )
     horizon = paint(canvas, rng)
-    labelled = (*rooms.LABELLED, *sports_grounds.LABELLED)
-    allowed = [item for item in items if things or item not in labelled]
+    kept_out = () if things else (*rooms.THINGS, *sports_grounds.THINGS)
+    allowed = [item for item in items if item not in kept_out]
     for i in rng.permutation(len(allowed))[:clutter]:
         allowed[i](canvas, rng, horizon)
     return horizon

@@ -1,6 +1,6 @@
 """Rooms, the background of the `home` domain. Nothing here stamps an owner.
 
-`ITEMS` stand or hang in a room; `LABELLED` are those that scenes of objects have as categories.
+`ITEMS` stand or hang in a room; `THINGS` are those that scenes of objects would label.
 """
 
 from __future__ import annotations
@@ -256,4 +256,4 @@ ITEMS: tuple[Callable[[Canvas, Rng, float], None], ...] = (
     _window, _frames, _bookcase, _floor_lamp, _coat_rack, _door, _sofa, _branches, _pendants, _radiator, _ladder,
     _table_and_chair, _shelf,
 )  # fmt: skip
-LABELLED = (_floor_lamp, _branches)
+THINGS = (_floor_lamp, _branches)

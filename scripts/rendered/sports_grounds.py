@@ -1,6 +1,6 @@
 """Sports grounds, the background of the `away` domain. Nothing here stamps an owner.
 
-`ITEMS` stand on a ground; `LABELLED` are those that scenes of objects have as categories.
+`ITEMS` stand on a ground; `THINGS` are those that scenes of objects would label.
 """
 
 from __future__ import annotations
@@ -261,4 +261,4 @@ def _bars(canvas: Canvas, rng: Rng, horizon: float) -> None:
 ITEMS: tuple[Callable[[Canvas, Rng, float], None], ...] = (
     _goal, _fence, _bare_tree, _flags, _banner, _floodlight, _hurdles, _rings, _balls, _bars,
 )  # fmt: skip
-LABELLED = (_balls,)
+THINGS = (_balls,)

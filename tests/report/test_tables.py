@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from datadistill.errors import UserError
-from datadistill.report.frames import number_frame, seed_frame, table_frame
+from datadistill.report.frames import long_frame, number_frame, seed_frame, table_frame
 from datadistill.report.gains import gain_lines, signed
 from datadistill.report.published import load_published
 from datadistill.report.table_files import tex, to_latex, to_markdown, write_table
@@ -174,6 +174,22 @@ def test_several_seeds_show_mean_spread_and_each(evaluations):
     assert "## Each seed, ours on rendered data (proxy)" in markdown
     assert "| 60      | 600       |    3 | 35.0 | 49.0 |" in markdown
     assert "Several seeds: mean ± sample standard deviation." in markdown
+
+
+def test_the_long_frame_has_every_figure_once(evaluations):
+    table = load_table(three_seeds(evaluations, compare=True), PUBLISHED)
+    frame = long_frame(table)
+    assert not frame.duplicated(["row", "seed", "source", "metric"]).any()
+    # Two rows by two metrics: three seeds of ours, the paper's figure, and the difference.
+    assert frame["source"].value_counts().to_dict() == {table.ours: 12, "paper, COCO val2017": 4, "difference": 4}
+    chosen = frame[(frame["row"] == 1) & (frame["metric"] == "AP")].set_index(["source", "seed"])["value"]
+    assert chosen[table.ours, 3] == 35.0
+    assert chosen["paper, COCO val2017", 0] == 60.2
+    assert chosen["difference", 0] == pytest.approx(33 - 60.2)
+    not_run = long_frame(load_table(one_seed(evaluations), PUBLISHED))
+    assert 2 not in set(not_run["row"]), "a row that has neither run nor stands in the paper"
+    undefined = not_run[(not_run["row"] == 1) & (not_run["metric"] == "AP50") & (not_run["source"] == table.ours)]
+    assert undefined["value"].isna().tolist() == [True]
 
 
 def test_gains_are_paired_by_seed(evaluations):
