@@ -16,7 +16,9 @@ from rendered.scene import SceneSpec
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, type=json.loads, help="domain, count, frames, size and seed of the clips, as JSON")
+    parser.add_argument(
+        "--spec", required=True, type=json.loads, help="domain, count, frames, size and seed of the clips, as JSON"
+    )
     parser.add_argument("--output", required=True, type=Path, help="folder to make")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()

@@ -58,9 +58,7 @@ class NetworkSpec:
     )
     stem_channels: int | None = key("Width of the stem.", optional=True, minimum=1)
     res2_channels: int | None = key("Output width of the first residual stage.", optional=True, minimum=1)
-    width_per_group: int | None = key(
-        "Width of a group of the bottleneck's 3x3 convolution.", optional=True, minimum=1
-    )
+    width_per_group: int | None = key("Width of a group of the bottleneck's 3x3 convolution.", optional=True, minimum=1)
     fpn_channels: int | None = key("Width of the feature pyramid.", optional=True, minimum=1)
     box_head_channels: int | None = key("Width of the box head's two layers.", optional=True, minimum=1)
     keypoint_head_channels: tuple[int, ...] | None = key(
@@ -115,9 +113,7 @@ class TrainingSpec:
 class TrainingOptions(TrainingSpec):
     """The schedule as a config gives it."""
 
-    batch_scale: float = key(
-        "Multiplies batch size and learning rate together (linear scaling).", default=1.0, above=0
-    )
+    batch_scale: float = key("Multiplies batch size and learning rate together (linear scaling).", default=1.0, above=0)
 
     def spec(self, *, labelled_only: bool) -> TrainingSpec:
         """The schedule with `batch_scale` applied.

@@ -16,7 +16,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datadistill.data.coco import read_coco, read_ids
-from datadistill.data.coco_releases import HELD_OUT, PARTS, annotation_file, check_part, instances_file, missing_files, part_ids
+from datadistill.data.coco_releases import (
+    HELD_OUT,
+    PARTS,
+    annotation_file,
+    check_part,
+    instances_file,
+    missing_files,
+    part_ids,
+)
 from datadistill.data.images import Inspection, inspect_images, list_images
 from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, RenderedSplit
 from datadistill.data.splits import Made, Split, check_fraction, subset
@@ -232,7 +240,9 @@ def _refuse_damage(
     examples = "; ".join(f"{found.file_name} {_verb(found.problem)}" for found in damaged[:3])
     count = f"{len(damaged)} of {total} images of {source} can't be used"
     if all(found.problem == "missing" for found in damaged) and len(damaged) == total:
-        raise UserError(f"none of the {total} images of {source} is in {folder} ({examples}); check its path in the config")
+        raise UserError(
+            f"none of the {total} images of {source} is in {folder} ({examples}); check its path in the config"
+        )
     if labelled:
         raise UserError(f"{count}: {examples}; restore them, or list their ids in drop_ids")
     raise UserError(

@@ -52,9 +52,7 @@ class SplitSpec:
         """What changes neither: where files lie, how they are checked."""
         fields = dataclasses.fields(self)
         known = {f.name for f in fields if f.metadata.get("identity", True) and not f.metadata.get("path")}
-        return {
-            f.name: keys.plain(getattr(self, f.name)) for f in fields if f.name not in known | {"name", "shards"}
-        }
+        return {f.name: keys.plain(getattr(self, f.name)) for f in fields if f.name not in known | {"name", "shards"}}
 
     def files(self) -> tuple[str, ...]:
         """The user's files whose content is part of the split: annotations and lists, but not images and videos."""
@@ -203,9 +201,7 @@ class FolderSplit(_Own, _Checked):
     """All images below a folder, without annotations."""
 
     kind = "folder"
-    images: str = key(
-        "Folder of JPEG or PNG images, searched recursively.", path=True, identity=False, min_length=1
-    )
+    images: str = key("Folder of JPEG or PNG images, searched recursively.", path=True, identity=False, min_length=1)
 
     def folder(self) -> str | None:
         return self.images

@@ -13,6 +13,7 @@ from datadistill.errors import UserError
 from datadistill.keys import did_you_mean
 from datadistill.workflow.schema import config_schema, with_defaults
 
+
 def load_config(path: str | Path) -> dict[str, Any]:
     """Read a YAML config, check it and fill in the defaults."""
     try:

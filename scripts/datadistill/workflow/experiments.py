@@ -7,7 +7,6 @@ finds equal specs (a model shared by five tables is trained once). Names are loo
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import get_task
 from datadistill.transforms import TestScale, Transform, transform_set
 from datadistill.workflow.paths import Paths
+
 # What the paper prints, row by row.
 PUBLISHED = Path(__file__).resolve().parents[3] / "config" / "published.yaml"
 

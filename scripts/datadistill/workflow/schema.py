@@ -109,7 +109,9 @@ def _value(hint: Any, stated: Mapping[str, Any]) -> Schema:
     node = _scalars([option for option in options if option not in lists], limits)
     if lists:
         members = get_args(lists[0])
-        items = _object(members[0]) if dataclasses.is_dataclass(members[0]) else _scalars(alternatives(members[0]), limits)
+        items = (
+            _object(members[0]) if dataclasses.is_dataclass(members[0]) else _scalars(alternatives(members[0]), limits)
+        )
         size = {} if members[-1] is Ellipsis else {"minItems": len(members), "maxItems": len(members)}
         of_list = {word: limits[name] for name, word in _OF_LISTS.items() if name in limits}
         words = [word for word in [*_types(node), "array"] if word]

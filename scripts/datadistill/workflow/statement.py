@@ -164,9 +164,7 @@ class FigureEntry:
         "teachers",
     ] = key("What it shows.")
     caption: str = key("Text under the figure.", default="")
-    label_set: str | None = key(
-        "For ensemble, gallery, thresholds and label_quality: the label set.", optional=True
-    )
+    label_set: str | None = key("For ensemble, gallery, thresholds and label_quality: the label set.", optional=True)
     models: tuple[str, ...] | None = key(
         "For lengths, losses, comparison, fractions and teachers: the models, in order.", optional=True
     )
