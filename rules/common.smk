@@ -31,6 +31,7 @@ from datadistill.workflow.outputs import (
     table_definition,
     table_inputs,
 )
+from datadistill.workflow.outside import reach_outside
 from datadistill.workflow.resources import growing
 from datadistill.workflow.rule_inputs import RuleInputs, shard_pattern, spec_of
 
@@ -46,11 +47,18 @@ except UserError as error:
 PATHS = EXPERIMENTS.paths
 INPUTS = RuleInputs(EXPERIMENTS)
 COMPUTE = CONFIG["compute"]
+# As an environment variable for the same reason as the scripts: data that were moved rerun nothing.
+os.environ["DATA_ROOT"] = CONFIG["data_root"]
 # Chosen by the config: a build for CUDA can't be solved where there is no GPU.
 VISION_ENVIRONMENT = f"../envs/{COMPUTE['vision_env']}.yaml"
 
 
 onstart:
+    try:
+        reach_outside(EXPERIMENTS)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     print(f"Run '{CONFIG['run']}': {CONFIG['data_note']}; results in {PATHS.base}/", file=sys.stderr)
 
 

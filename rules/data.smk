@@ -18,11 +18,9 @@ rule fetch:
         runtime=growing(COMPUTE["data"]["runtime"]),
         # One at a time: each checks the free disk space for itself alone.
         downloads=1,
-    params:
-        root=shlex.quote(CONFIG["data_root"]),
     shell:
         'python "$SCRIPTS/fetch.py" --downloads "$SCRIPTS/../config/downloads.yaml" --names {wildcards.download}'
-        " --root {params.root} --output {output} > {log} 2>&1"
+        ' --root "$DATA_ROOT" --output {output} > {log} 2>&1'
 
 
 rule render:
@@ -41,9 +39,9 @@ rule render:
         mem_mb=growing(COMPUTE["data"]["mem_mb"]),
         runtime=growing(COMPUTE["data"]["runtime"]),
     params:
-        scene=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].scene)),
+        spec=INPUTS.split_spec,
     shell:
-        'python "$SCRIPTS/render.py" --scene {params.scene} --images {output.images} --annotations {output.scenes}'
+        'python "$SCRIPTS/render.py" --spec {params.spec} --images {output.images} --annotations {output.scenes}'
         " --workers {threads} > {log} 2>&1"
 
 
@@ -62,9 +60,9 @@ rule render_clips:
         mem_mb=growing(COMPUTE["data"]["mem_mb"]),
         runtime=growing(COMPUTE["data"]["runtime"]),
     params:
-        clips=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].scene)),
+        spec=INPUTS.clips_spec,
     shell:
-        'python "$SCRIPTS/render_clips.py" --clips {params.clips} --output {output} --workers {threads} > {log} 2>&1'
+        'python "$SCRIPTS/render_clips.py" --spec {params.spec} --output {output} --workers {threads} > {log} 2>&1'
 
 
 rule sample_frames:
@@ -87,11 +85,13 @@ rule sample_frames:
         mem_mb=growing(COMPUTE["data"]["mem_mb"]),
         runtime=growing(COMPUTE["data"]["runtime"]),
     params:
-        arguments=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].arguments)),
+        spec=INPUTS.split_spec,
+        files=INPUTS.split_files,
+        source=PATHS.split_source(),
         # No output: it holds the journal that an interrupted sampling goes on from.
         images=PATHS.split_images(),
     shell:
-        'python "$SCRIPTS/sample_frames.py" --spec {params.arguments} --images {params.images}'
+        'python "$SCRIPTS/sample_frames.py" --spec {params.spec} --source {params.source} --images {params.images}'
         " --output {output.split} --ledger {output.ledger} --workers {threads} > {log} 2>&1"
 
 
@@ -115,10 +115,13 @@ rule split:
         mem_mb=growing(COMPUTE["data"]["mem_mb"]),
         runtime=growing(COMPUTE["data"]["runtime"]),
     params:
-        arguments=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].arguments)),
-        inputs=INPUTS.split_arguments,
+        spec=INPUTS.split_spec,
+        files=INPUTS.split_files,
+        source=PATHS.split_source(),
+        images=PATHS.split_images(),
+        inputs=INPUTS.split_inputs,
     shell:
-        'python "$SCRIPTS/make_split.py" --spec {params.arguments} --inputs {params.inputs}'
+        'python "$SCRIPTS/make_split.py" --spec {params.spec} --source {params.source} --images {params.images} --inputs {params.inputs}'
         " --output {output.split} --ledger {output.ledger} --workers {threads} > {log} 2>&1"
 
 

@@ -7,16 +7,17 @@ finds equal specs (a model shared by five tables is trained once). Names are loo
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datadistill.data.coco_releases import PARTS
+from datadistill.data.specs import CocoRelease, SplitSpec, made_of, split_spec
 from datadistill.errors import UserError
 from datadistill.files import digest
+from datadistill.keys import read, required
 from datadistill.model.network import check_backbone
 from datadistill.report.published import Published, load_published
 from datadistill.specs import (
@@ -28,40 +29,39 @@ from datadistill.specs import (
     NetworkSpec,
     PredictionsSpec,
     RefinementSpec,
+    TrainingOptions,
     TrainingSpec,
 )
 from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import get_task
 from datadistill.transforms import TestScale, Transform, transform_set
-from datadistill.workflow.config import SCHEMA_PATH
 from datadistill.workflow.paths import Paths
 
-# Kinds of splits that never have annotations of their own.
-UNANNOTATED_KINDS = ("folder", "videos")
-# Kinds of splits that are made from other splits of the run.
-DERIVED_KINDS = ("unlabelled", "union", "fraction")
-# What `videos` of a split says where clips are to be rendered.
-RENDERED = "rendered"
-# The scale of the plain pass, unless a config says otherwise (section 5.1; the cap is detectron's).
-TEST_SCALE = {"short_side": 800, "max_size": 1333}
+# What the paper prints, row by row.
+PUBLISHED = Path(__file__).resolve().parents[3] / "config" / "published.yaml"
 
 
 @dataclass(frozen=True)
 class Split:
-    """A named list of images. `id` names its file; `sources` are the splits it is made from.
+    """A named list of images. `id` names its file; `sources` are the ids of the splits it is made from.
 
-    `arguments` is what scripts/make_split.py (or sample_frames.py, for kind videos) gets; `scene` what the renderer gets,
-    for rendered images or clips; `downloads` what must be fetched first, by name.
+    `spec` is its entry of the config, with the ids of its sources in place of their names; `downloads` what must be
+    fetched first, by name.
     """
 
     name: str
     id: str
-    kind: str
-    arguments: Mapping[str, Any]
+    spec: SplitSpec
     sources: tuple[str, ...]
-    shards: int
-    scene: Mapping[str, Any] | None
     downloads: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def shards(self) -> int:
+        return self.spec.shards
 
 
 @dataclass(frozen=True)
@@ -156,20 +156,12 @@ class Experiments:
             return self.splits[self.split_ids[name]]
         entry = _by_name(self.config["splits"], name, "split", where)
         self._enter(f"split {name}")
-        identity = {k: v for k, v in entry.items() if k not in ("name", "shards", "workers")}
-        if entry["kind"] == "videos" and entry["videos"] != RENDERED:
-            del identity["clips"]
-        sources: tuple[str, ...] = ()
-        if entry["kind"] in DERIVED_KINDS:
-            of = entry["of"] if isinstance(entry["of"], list) else [entry["of"]]
-            sources = tuple(self.split(source, f"splits: {name}: of").id for source in of)
-            identity["of"] = list(sources)
-        identity = {**identity, "num_keypoints": self.config.get("num_keypoints")}
-        number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **identity})
-        split_id = f"{name}.{number}"
-        arguments = _split_arguments(entry, split_id, sources, self.config, self.paths)
-        downloads = PARTS[entry["part"]].downloads if entry["kind"] == "coco_release" and self.config["fetch"] else ()
-        split = Split(name, split_id, entry["kind"], arguments, sources, entry["shards"], _scene(entry), downloads)
+        spec = split_spec(entry, self.config)
+        sources = tuple(self.split(source, f"splits: {name}: of").id for source in spec.sources)
+        spec = made_of(spec, sources)
+        number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **spec.identity()})
+        downloads = PARTS[spec.part].downloads if isinstance(spec, CocoRelease) and self.config["fetch"] else ()
+        split = Split(name, f"{name}.{number}", spec, sources, downloads)
         self.splits[split.id] = split
         self.split_ids[name] = split.id
         self._leave()
@@ -184,11 +176,7 @@ class Experiments:
     def _check_annotated(self, split: Split, task: str, where: str) -> None:
         """Refuse a split whose annotations a task can't learn from, or that has none."""
         for leaf in (self.splits[name] for name in self.leaf_splits(split.id)):
-            annotated_for = (
-                leaf.arguments.get("task")
-                if leaf.arguments.get("annotated", leaf.kind not in UNANNOTATED_KINDS)
-                else None
-            )
+            annotated_for = leaf.spec.annotated_for
             if split.kind == "unlabelled" or annotated_for is None:
                 raise UserError(f"{where}: split {split.name!r} has no annotations; name an annotated one")
             if task == "keypoints" and annotated_for != task:
@@ -210,7 +198,7 @@ class Experiments:
         labelled = self.split(entry["labelled"], f"{where}: labelled")
         self._check_annotated(labelled, task.name, f"{where}: labelled")
         label_set = self.label_set(entry["label_set"], seed, f"{where}: label_set") if entry.get("label_set") else None
-        network = NetworkSpec(**_tuples({**defaults.get("network", {}), **entry.get("network", {})}))
+        network = read(NetworkSpec, {**defaults.get("network", {}), **entry.get("network", {})}, f"{where}: network")
         check_backbone(network.backbone, f"{where}: network: backbone")
         if network.backbone.startswith("timm:") and network.norm == "GN":
             raise UserError(f"{where}: network: norm: a timm backbone takes FrozenBN, BN or SyncBN, not {network.norm}")
@@ -241,7 +229,7 @@ class Experiments:
             initial=initial,
             weights=_weights_identity(initial, teacher, network, self.config),
             seed=seed,
-            test_scale=TestScale(**{**TEST_SCALE, **defaults.get("test_scale", {}), **entry.get("test_scale", {})}),
+            test_scale=TestScale(**{**defaults.get("test_scale", {}), **entry.get("test_scale", {})}),
         )
         parts = labelled.name + (f"+{self.splits[label_set.split].name}" if label_set else "")
         model_id = f"{task.name}_{network.backbone.replace(':', '-')}_{parts}_{_thousands(training.iterations)}_s{seed}.{spec.digest}"
@@ -514,7 +502,7 @@ def build_experiments(config: Mapping[str, Any]) -> Experiments:
             experiments.label_set(entry["name"], seed, "label_sets")
     for task, name in config["evaluate_on"].items():
         experiments.split(name, f"evaluate_on: {task}")
-    published = load_published(SCHEMA_PATH.with_name("published.yaml"))
+    published = load_published(PUBLISHED)
     for table in config["tables"]:
         _add_rows(experiments, table, published)
     return experiments
@@ -576,97 +564,12 @@ def _by_name(entries: Iterable[Mapping[str, Any]], name: str, what: str, where: 
     raise UserError(f"{where}: there is no {what} named {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
-def _scene(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What is rendered for a split: its images, or the clips that its frames are sampled from."""
-    if entry["kind"] == "rendered":
-        return {key: entry[key] for key in ("scene", "domain", "images", "size", "seed")}
-    return dict(entry["clips"]) if entry["kind"] == "videos" and entry["videos"] == RENDERED else None
-
-
-def _split_arguments(
-    entry: Mapping[str, Any], split_id: str, sources: Sequence[str], config: Mapping[str, Any], paths: Paths
-) -> dict[str, Any]:
-    """What `splits.make_split` (or `videos.read_spec`) needs to make a split, from its config entry."""
-    kind, num_keypoints = entry["kind"], config["num_keypoints"]
-    if kind == "coco_release":
-        return {
-            "kind": "coco_part",
-            "part": entry["part"],
-            "data_root": config["data_root"],
-            "drop_ids": list(entry.get("drop_ids", [])),
-            "max_damaged_fraction": entry["max_damaged_fraction"],
-            **_annotated(entry["task"], num_keypoints),
-        }
-    if kind == "videos":
-        rendered = entry["videos"] == RENDERED
-        return {
-            "kind": kind,
-            "videos_dir": paths.clips(split_id) if rendered else entry["videos"],
-            "dataset": f"rendered clips {split_id}" if rendered else entry["videos"],
-            "list_file": entry["list"],
-            "seed": entry["seed"],
-            "count": entry["count"],
-            "quality": entry["jpeg_quality"],
-            "max_side": entry["max_size"],
-        }
-    if kind == "rendered":
-        return {
-            "kind": kind,
-            "images_dir": paths.split_images(split_id),
-            "annotations": paths.scene_annotations(split_id),
-            "dataset": f"rendered {entry['scene']}",
-            **_annotated("keypoints" if entry["scene"] == "people" else "objects", num_keypoints),
-        }
-    if kind == "coco":
-        return {
-            "kind": kind,
-            "images_dir": entry["images"],
-            "annotations": entry["annotations"],
-            "dataset": entry["dataset"] or entry["images"],
-            "annotated": entry["labelled"],
-            "max_damaged_fraction": entry["max_damaged_fraction"],
-            "drop_ids": list(entry["drop_ids"]),
-            **_annotated(entry["task"], num_keypoints),
-        }
-    if kind == "folder":
-        return {
-            "kind": kind,
-            "images_dir": entry["images"],
-            "dataset": entry["images"],
-            "task": "objects",
-            "max_damaged_fraction": entry["max_damaged_fraction"],
-        }
-    if kind == "unlabelled":
-        return {"kind": kind, "split": sources[0]}
-    if kind == "union":
-        return {"kind": kind, "splits": list(sources)}
-    return {"kind": kind, "split": sources[0], "rho": entry["fraction"], "seed": entry["seed"]}
-
-
-def _annotated(task: str, num_keypoints: int | None) -> dict[str, Any]:
-    return {"task": task, "num_keypoints": num_keypoints if task == "keypoints" else None}
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-
-
 def _training(values: Mapping[str, Any], where: str, *, labelled_only: bool) -> TrainingSpec:
-    """The schedule, with `batch_scale` applied to batch and learning rate together (linear scaling).
-
-    What a model without a label set doesn't use is set to its default, so that it can't change its digest.
-    """
-    values = _tuples(values)
-    scale = float(values.pop("batch_scale", 1.0))
-    for key in ("iterations", "batch_size", "learning_rate"):
+    """The schedule of a model."""
+    for key in required(TrainingOptions):
         if key not in values:
             raise UserError(f"{where}: training: the key {key!r} is missing; give it there or under defaults")
-    spec = TrainingSpec(**values)
-    batch = max(1, round(spec.batch_size * scale))
-    spec = dataclasses.replace(
-        spec, batch_size=batch, learning_rate=float(spec.learning_rate) * batch / spec.batch_size
-    )
-    return dataclasses.replace(spec, labelled_ratio=1.0, generated_background=True) if labelled_only else spec
+    return read(TrainingOptions, values, f"{where}: training").spec(labelled_only=labelled_only)
 
 
 def _weights_identity(

@@ -11,10 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from datadistill.data.make import SCENES
+from datadistill.data.specs import RenderedSplit, VideosSplit
 from datadistill.files import canonical_json
+from datadistill.keys import plain
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.needs import Needs
 from datadistill.workflow.outputs import ensemble_sources
+from datadistill.workflow.outside import file_state
 from datadistill.workflow.paths import Paths
 
 NOTHING = "(?!)"
@@ -34,33 +38,45 @@ class RuleInputs:
     # --- splits -----------------------------------------------------------------------------------------------
 
     def split_sources(self, wildcards: Any) -> dict[str, str]:
-        """The files that a split is made from: rendered scenes or clips, an annotation file, downloads, or other splits.
+        """The files that a split is made from: rendered scenes or clips, downloads, or other splits.
 
-        What a user has elsewhere (COCO's releases, videos) is no input: a plan of a run must not need the data. The
-        scripts check it, and say what is missing.
+        What a user has elsewhere is no input: a plan of a run must not need the data, and where they lie is no reason
+        to run. The scripts check it, and say what is missing; `split_files` tells when it changed.
         """
         split = self.experiments.splits[wildcards.split]
-        if split.kind == "rendered":
-            return {"scenes": self.paths.scene_annotations(split.id)}
-        if split.kind == "videos":
-            return {"clips": self.paths.clips(split.id)} if split.scene else {}
-        if split.kind == "coco":
-            files = {"annotations": split.arguments["annotations"]}
-            return files | {f"drop_ids_{number}": path for number, path in enumerate(split.arguments["drop_ids"])}
-        if split.kind == "coco_release":
-            files = {f"download_{number}": self.paths.fetched(name) for number, name in enumerate(split.downloads)}
-            return files | {f"drop_ids_{number}": path for number, path in enumerate(split.arguments["drop_ids"])}
-        return {f"of_{number}": self.paths.split(source) for number, source in enumerate(split.sources)}
+        match split.spec:
+            case RenderedSplit():
+                return {SCENES: self.paths.scene_annotations(split.id)}
+            case VideosSplit(rendered=True):
+                return {"clips": self.paths.clips(split.id)}
+        downloads = {f"download_{number}": self.paths.fetched(name) for number, name in enumerate(split.downloads)}
+        return downloads | {f"of_{number}": self.paths.split(source) for number, source in enumerate(split.sources)}
+
+    def split_files(self, wildcards: Any) -> list[str]:
+        """Size and time of the user's annotation files and lists: another one makes the split again, a moved one doesn't."""
+        return [file_state(path) for path in self.experiments.splits[wildcards.split].spec.files()]
+
+    def split_spec(self, wildcards: Any) -> str:
+        """What fixes a split, as JSON quoted for the shell; where its files lie is in `paths.split_source`."""
+        spec = self.experiments.splits[wildcards.split].spec
+        return shlex.quote(canonical_json({"name": spec.name, **spec.identity()}))
+
+    def clips_spec(self, wildcards: Any) -> str:
+        """The clips that a split's frames are sampled from."""
+        return shlex.quote(canonical_json(plain(self.experiments.splits[wildcards.split].spec.clips)))
 
     def split_pattern(self, *, videos: bool) -> str:
         """A regular expression of the ids of splits that are sampled from videos, or of all others."""
         ids = [split.id for split in self.experiments.splits.values() if (split.kind == "videos") == videos]
         return "|".join(map(re.escape, ids)) or NOTHING
 
-    def split_arguments(self, wildcards: Any) -> str:
-        """`id=path` for each split that a derived one is made from, quoted for the shell."""
-        sources = self.experiments.splits[wildcards.split].sources
-        return " ".join(shlex.quote(f"{source}={self.paths.split(source)}") for source in sources)
+    def split_inputs(self, wildcards: Any) -> str:
+        """`name=path` for the scenes or for each split that a split is made from, quoted for the shell."""
+        split = self.experiments.splits[wildcards.split]
+        files = {source: self.paths.split(source) for source in split.sources}
+        if isinstance(split.spec, RenderedSplit):
+            files[SCENES] = self.paths.scene_annotations(split.id)
+        return " ".join(shlex.quote(f"{name}={path}") for name, path in files.items())
 
     def checked_splits(self, wildcards: Any) -> list[str]:
         """The splits that the check of a model's splits reads."""
