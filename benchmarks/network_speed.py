@@ -133,7 +133,7 @@ def _training(spec: ModelSpec, split: Path, device: str, iterations: int, worker
     from datadistill.tasks.task import get_task
     from datadistill.train.batches import TrainingImages, build_loader, load_source
     from datadistill.train.loop import DistillationTrainer, SeedEachIteration
-    from datadistill.train.sampling import MixedSampler
+    from datadistill.train.sampling import Deal, MixedSampler
 
     class Clock(HookBase):
         def __init__(self) -> None:
@@ -150,20 +150,21 @@ def _training(spec: ModelSpec, split: Path, device: str, iterations: int, worker
     source = load_source(split, "labelled", get_task(spec.task))
     sampler = MixedSampler(len(source), 0, 1.0, total * batch, spec.seed)
     images = TrainingImages(cfg, sampler, [source], categories[0].get("keypoints"))
+    deal = Deal(sampler, [source.ratios], batch)
     torch.manual_seed(0)
     model = build_model(cfg)
     clock = Clock()
     trainer = DistillationTrainer(
         model,
         build_optimizer(cfg, model),
-        lambda start: build_loader(images, sampler, batch=batch, iterations=range(start, total), workers=workers),
+        lambda start: build_loader(images, deal, iterations=range(start, total), workers=workers),
         precision=torch.bfloat16 if spec.training.amp else None,
         device=device,
     )
     # A learning rate that random weights survive: what is learned is no matter, how long it takes is.
     for group in trainer.optimizer.param_groups:
         group["lr"] = 1e-6
-    trainer.register_hooks([SeedEachIteration(0), clock])
+    trainer.register_hooks([SeedEachIteration(0, deal), clock])
     logging.getLogger("detectron2").setLevel(logging.ERROR)
     trainer.train(0, total)
     each = [after - before for before, after in zip(clock.times[untimed - 1 :], clock.times[untimed:], strict=False)]

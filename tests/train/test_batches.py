@@ -20,7 +20,7 @@ from datadistill.specs import ModelSpec
 from datadistill.tasks.task import get_task
 from datadistill.train.batches import Source, TrainingImages, build_loader, load_source
 from datadistill.train.loop import load_sources
-from datadistill.train.sampling import GENERATED, LABELLED, MixedSampler
+from datadistill.train.sampling import GENERATED, LABELLED, Deal, MixedSampler
 
 NAMES = ["nose", "left_eye", "right_eye", "left_hip", "right_hip"]
 HEIGHT, WIDTH = 60, 80
@@ -166,13 +166,22 @@ SLOTS = 48
 
 
 def batches(
-    spec: ModelSpec, world: World, folder: Path, *, batch: int, workers: int, start: int = 0
+    spec: ModelSpec,
+    world: World,
+    folder: Path,
+    *,
+    batch: int,
+    workers: int,
+    start: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> list[list[Example]]:
+    """The batches of the process `share` (rank, processes)."""
     sources = load_sources(spec, world.files(folder))
     iterations = SLOTS // batch
     sampler = MixedSampler(len(sources[0]), len(sources[1]), spec.training.labelled_ratio, SLOTS, spec.seed)
     images = TrainingImages(config(), sampler, sources, keypoint_names(world))
-    return list(build_loader(images, sampler, batch=batch, iterations=range(start, iterations), workers=workers))
+    deal = Deal(sampler, [source.ratios for source in sources], batch, *share)
+    return list(build_loader(images, deal, iterations=range(start, iterations), workers=workers))
 
 
 def assert_equal(left: Sequence[Example], right: Sequence[Example]) -> None:
@@ -206,6 +215,18 @@ def test_examples_do_not_depend_on_workers_or_batch(
     labelled, generated = load_sources(SPEC, world.files(tmp_path))
     sampler = MixedSampler(len(labelled), len(generated), SPEC.training.labelled_ratio, SLOTS, SPEC.seed)
     assert [example["source"] for example in flat] == [sampler.draw(slot).source for slot in range(SLOTS)]
+
+
+@pytest.mark.parametrize("processes", [2, 8])
+def test_processes_together_are_shown_what_one_is_shown(
+    world: World, tmp_path: Path, unshared: list[Example], processes: int
+) -> None:
+    """The same images, scales and flips in the same minibatches; each process has the slots of like shapes."""
+    parts = [batches(SPEC, world, tmp_path, batch=16, workers=0, share=(rank, processes)) for rank in range(processes)]
+    for iteration in range(SLOTS // 16):
+        together = [example for part in parts for example in part[iteration]]
+        assert_equal(sorted(together, key=lambda e: e["slot"]), unshared[iteration * 16 : (iteration + 1) * 16])
+        assert {len(part[iteration]) for part in parts} == {16 // processes}
 
 
 def test_a_resumed_run_is_shown_what_is_left(world: World, tmp_path: Path, unshared: list[Example]) -> None:

@@ -28,7 +28,7 @@ from datadistill.model.network import build_config, load_model
 from datadistill.specs import ModelSpec, model_spec
 from datadistill.train import loop as training
 from datadistill.train.loop import TrainingFiles, TrainingOptions, join_processes, load_sources, train
-from datadistill.train.sampling import GENERATED, LABELLED, MixedSampler
+from datadistill.train.sampling import GENERATED, LABELLED, Deal, MixedSampler
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 # Long enough to be interrupted in the middle, and for one row of metrics before the last.
@@ -215,7 +215,7 @@ def test_divergence_names_the_iteration_and_the_images(world: World, tmp_path: P
     images = [int(word) for word in words.split("(images ")[1].split(")")[0].split(", ")]
     sources = load_sources(spec, files)
     sampler = MixedSampler(len(sources[0]), len(sources[1]), 0.6, 16, spec.seed)
-    draws = [sampler.draw(slot) for slot in sampler.slots(iteration, 2)]
+    draws = [sampler.draw(slot) for slot in (2 * iteration, 2 * iteration + 1)]
     assert images == [sources[draw.source].records[draw.index]["image_id"] for draw in draws]
     assert iteration > 0
     assert not files.model.exists()
@@ -322,7 +322,8 @@ def test_two_processes_share_the_batches_of_one(world: World, tmp_path: Path, mo
     sources = load_sources(spec, alone)
     sampler = MixedSampler(len(sources[0]), len(sources[1]), 0.6, 20, spec.seed)
     for rank in range(2):
-        slots = [slot for iteration in range(5) for slot in sampler.slots(iteration, 4, rank, 2)]
+        deal = Deal(sampler, [source.ratios for source in sources], 4, rank, 2)
+        slots = [slot for iteration in range(5) for slot in deal.slots(iteration)]
         draws = [sampler.draw(slot) for slot in slots]
         expected = sorted((draw.source, sources[draw.source].records[draw.index]["image_id"]) for draw in draws)
         assert [tuple(entry) for entry in ranks[rank]["drawn"][-1]] == expected

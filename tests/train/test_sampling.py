@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 
 import numpy as np
 import pytest
 
-from datadistill.train.sampling import GENERATED, LABELLED, Draw, MixedSampler, augmentation_generator, model_seed
+from datadistill.train.sampling import GENERATED, LABELLED, Deal, Draw, MixedSampler, augmentation_generator, model_seed
 
 
 def sampler(total: int, *, ratio: float = 0.6, seed: int = 1, labelled: int = 40, generated: int = 100) -> MixedSampler:
@@ -81,22 +80,9 @@ def test_sources_are_shuffled_differently() -> None:
     assert first[LABELLED] != first[GENERATED]
 
 
-@pytest.mark.parametrize("world", [1, 2, 4])
-def test_processes_share_a_batch_in_equal_disjoint_parts(world: int) -> None:
-    mixed, batch, iterations = sampler(80), 8, 10
-    seen: Counter[int] = Counter()
-    for iteration in range(iterations):
-        parts = [mixed.slots(iteration, batch, rank, world) for rank in range(world)]
-        assert {len(part) for part in parts} == {batch // world}
-        together = [slot for part in parts for slot in part]
-        assert together == list(mixed.slots(iteration, batch))
-        seen.update(together)
-    assert seen == Counter(range(80))
-
-
-def test_a_batch_that_processes_cannot_share_is_refused() -> None:
+def test_processes_that_cannot_share_a_batch_are_refused() -> None:
     with pytest.raises(ValueError, match="batch of 3 can't be shared equally by 2"):
-        sampler(30).slots(0, 3, 0, 2)
+        Deal(sampler(30), (np.ones(40), np.ones(100)), 3, 0, 2)
 
 
 @pytest.mark.parametrize(

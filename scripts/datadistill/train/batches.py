@@ -22,16 +22,20 @@ from detectron2.structures import Instances
 from datadistill.errors import UserError
 from datadistill.tasks.flips import flip_permutation
 from datadistill.tasks.task import Task
-from datadistill.train.sampling import GENERATED, LABELLED, MixedSampler, augmentation_generator
+from datadistill.train.sampling import GENERATED, LABELLED, Deal, MixedSampler, augmentation_generator
 
 
 @dataclass(frozen=True)
 class Source:
-    """The images of one source that training may draw, in detectron2's dataset format (serialised, shared by workers)."""
+    """The images of one source that training may draw, in detectron2's dataset format (serialised, shared by workers).
+
+    `ratios` (N,) are height / width of the images: by them a batch is dealt to processes.
+    """
 
     name: str
     records: DatasetFromList
     left_out: int
+    ratios: np.ndarray
 
     def __len__(self) -> int:
         return len(self.records)
@@ -51,13 +55,15 @@ def load_source(path: str | Path, name: str, task: Task, image_ids: set[int] | N
     kept = [r for r in chosen if task.keep_for_training(r["annotations"])]
     if not kept:
         raise UserError(f"{path}: none of its {len(chosen)} images has an annotation to train on (task {task.name})")
-    return Source(name, DatasetFromList(kept, copy=False), len(chosen) - len(kept))
+    ratios = np.array([record["height"] / record["width"] for record in kept])
+    return Source(name, DatasetFromList(kept, copy=False), len(chosen) - len(kept), ratios)
 
 
 class TrainingImages(torch.utils.data.Dataset):
     """slot of the run -> one training example in detectron2's format.
 
-    Adds to detectron2's fields `source` (`LABELLED` or `GENERATED`); instances of generated labels carry `gt_generated`.
+    Adds to detectron2's fields `slot` and `source` (`LABELLED` or `GENERATED`); instances of generated labels carry
+    `gt_generated`.
     """
 
     def __init__(
@@ -100,6 +106,7 @@ class TrainingImages(torch.utils.data.Dataset):
             "image": torch.as_tensor(np.ascontiguousarray(augmented.image.transpose(2, 0, 1))),
             "instances": _without_empty(instances),
             "image_id": record["image_id"],
+            "slot": slot,
             "source": draw.source,
             "height": record["height"],
             "width": record["width"],
@@ -111,19 +118,12 @@ def _without_empty(instances: Instances) -> Instances:
 
 
 def build_loader(
-    images: TrainingImages,
-    sampler: MixedSampler,
-    *,
-    batch: int,
-    iterations: range,
-    rank: int = 0,
-    world: int = 1,
-    workers: int = 0,
+    images: TrainingImages, deal: Deal, *, iterations: range, workers: int = 0
 ) -> Iterator[list[dict[str, Any]]]:
     """The minibatches of `iterations` for one process: lists of examples, in order, whatever the number of workers."""
     loader = torch.utils.data.DataLoader(
         images,
-        batch_sampler=_Slots(sampler, batch, iterations, rank, world),
+        batch_sampler=_Slots(deal, iterations),
         num_workers=workers,
         collate_fn=_as_list,
         # Else the loader would take a number from torch's own generator when it starts, and a resumed run would differ.
@@ -139,15 +139,11 @@ def build_loader(
 class _Slots:
     """The slots of each iteration for one process, made when they are asked for: a long run has millions."""
 
-    sampler: MixedSampler
-    batch: int
+    deal: Deal
     iterations: range
-    rank: int
-    world: int
 
     def __iter__(self) -> Iterator[list[int]]:
-        for iteration in self.iterations:
-            yield list(self.sampler.slots(iteration, self.batch, self.rank, self.world))
+        return map(self.deal.slots, self.iterations)
 
     def __len__(self) -> int:
         return len(self.iterations)

@@ -34,7 +34,7 @@ from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
 from datadistill.tasks.task import get_task
 from datadistill.train.batches import Source, TrainingImages, build_loader, load_source
-from datadistill.train.sampling import LABELLED, MixedSampler, model_seed
+from datadistill.train.sampling import LABELLED, Deal, MixedSampler, model_seed
 
 # The weights are drawn in a state that no iteration uses.
 _INITIAL_WEIGHTS = 2**32
@@ -126,13 +126,15 @@ class DistillationTrainer(TrainerBase):
 
 
 class SeedEachIteration(HookBase):
-    """Puts torch's generators in a state that depends on the seed, the iteration and the process alone."""
+    """Puts torch's generators in a state that depends on the seed, the iteration and the images dealt to this process."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, deal: Deal) -> None:
         self._seed = seed
+        self._deal = deal
 
     def before_step(self) -> None:
-        torch.manual_seed(model_seed(self._seed, self.trainer.iter, comm.get_rank()))
+        iteration = self.trainer.iter
+        torch.manual_seed(model_seed(self._seed, iteration, self._deal.first_place(iteration)))
 
 
 class StepSchedule(HookBase):
@@ -289,6 +291,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     )
     names = categories[0].get("keypoints") if cfg.MODEL.KEYPOINT_ON else None
     images = TrainingImages(cfg, sampler, sources, names)
+    deal = Deal(sampler, [source.ratios for source in sources], batch, rank, world)
 
     torch.manual_seed(model_seed(spec.seed, _INITIAL_WEIGHTS, 0))
     model = build_model(cfg)
@@ -301,15 +304,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     trainer = DistillationTrainer(
         parallel,
         optimizer,
-        lambda start: build_loader(
-            images,
-            sampler,
-            batch=batch,
-            iterations=range(start, iterations),
-            rank=rank,
-            world=world,
-            workers=options.workers,
-        ),
+        lambda start: build_loader(images, deal, iterations=range(start, iterations), workers=options.workers),
         precision=torch.bfloat16 if spec.training.amp else None,
         device=options.device,
     )
@@ -346,7 +341,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
             print(f"going on from iteration {start}", flush=True)
     trainer.register_hooks(
         [
-            SeedEachIteration(spec.seed),
+            SeedEachIteration(spec.seed, deal),
             RecordMetrics(_metrics_every(options.metrics_every, iterations), options.log_seconds, rows),
             StepSchedule(scheduler),
             SaveCheckpoint(options.checkpoint_every, save_checkpoint),

@@ -4,10 +4,13 @@ Every image of a minibatch is drawn independently: labelled with probability `la
 (section 4, "Retraining": an expected ratio of 6:4). Within a source, images come in shuffled epochs, as detectron2's
 training sampler has them. Nothing depends on workers, processes or on where a run was interrupted, so a resumed run
 draws what an undisturbed one would have drawn.
+
+What is drawn and who computes it are two things: `Deal` shares a minibatch among processes by the shape of its images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -65,13 +68,47 @@ class MixedSampler:
         size = self.labelled if source == LABELLED else self.generated
         return Draw(source, int(_epoch(size, self.seed, source, rank // size)[rank % size]))
 
-    def slots(self, iteration: int, batch: int, rank: int = 0, world: int = 1) -> range:
-        """The slots that process `rank` of `world` fills in an iteration: equal, disjoint parts of the batch."""
-        if batch % world:
-            raise ValueError(f"a batch of {batch} can't be shared equally by {world} processes")
-        part = batch // world
-        start = iteration * batch + rank * part
-        return range(start, start + part)
+
+@dataclass(frozen=True)
+class Deal:
+    """Which slots of each minibatch one of several processes fills.
+
+    A batch is padded to its tallest and to its widest image, and all processes wait for the slowest. So the slots of an
+    iteration are dealt in the order of their images' shapes: wide images together, tall ones together. What is drawn
+    stays the same, whatever the number of processes.
+
+    `ratios` holds height / width of every image, by source as the sampler numbers them; `batch` is the minibatch of all
+    processes. Raises `ValueError` when it can't be shared equally.
+    """
+
+    sampler: MixedSampler
+    ratios: Sequence[np.ndarray]
+    batch: int
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch % self.world:
+            raise ValueError(f"a batch of {self.batch} can't be shared equally by {self.world} processes")
+
+    def slots(self, iteration: int) -> list[int]:
+        """This process's slots of an iteration, in the order of the batch."""
+        slots = range(iteration * self.batch, (iteration + 1) * self.batch)
+        if self.world == 1:
+            return list(slots)
+        by_shape = sorted(slots, key=lambda slot: (self._ratio(slot), slot))
+        part = self.batch // self.world
+        # The shapes go round: what a process keeps for itself (statistics of plain batch norm) must not be of wide images alone.
+        turn = (self.rank + iteration) % self.world
+        return sorted(by_shape[turn * part : (turn + 1) * part])
+
+    def first_place(self, iteration: int) -> int:
+        """The place in the batch, from 0, of the first of them: it tells the processes apart, whatever their ranks."""
+        return self.slots(iteration)[0] - iteration * self.batch
+
+    def _ratio(self, slot: int) -> float:
+        draw = self.sampler.draw(slot)
+        return float(self.ratios[draw.source][draw.index])
 
 
 @lru_cache(maxsize=4)
@@ -84,6 +121,9 @@ def augmentation_generator(seed: int, slot: int) -> np.random.Generator:
     return np.random.default_rng([_AUGMENT_STREAM, seed, slot])
 
 
-def model_seed(seed: int, iteration: int, rank: int) -> int:
-    """The state of torch's generators at the start of an iteration (sub-sampling of anchors and proposals)."""
-    return int(np.random.SeedSequence([_MODEL_STREAM, seed, iteration, rank]).generate_state(1, np.uint64)[0] >> 1)
+def model_seed(seed: int, iteration: int, place: int) -> int:
+    """The state of torch's generators at the start of an iteration (sub-sampling of anchors and proposals).
+
+    `place` is that of the process's first image in the batch, so that the state belongs to images and not to ranks.
+    """
+    return int(np.random.SeedSequence([_MODEL_STREAM, seed, iteration, place]).generate_state(1, np.uint64)[0] >> 1)

@@ -183,14 +183,23 @@ class _Costs:
         return cost
 
     def training_hours(self, model: Model) -> float:
-        """GPU-hours of a training, whatever the number of GPUs that share it."""
+        """GPU-hours of a training: those of the rate's machine, and what the padding of this one's batches adds."""
         spec, rates = model.spec, self.rates
         seconds = rates.of_network("train", "seconds", task=spec.task, backbone=spec.network.backbone)
         side = sum(spec.training.train_scales) / len(spec.training.train_scales)
         scale = (
             (side / rates.plain("train", "short_side")) ** 2 * spec.training.batch_size / rates.plain("train", "images")
         )
-        return spec.training.iterations * seconds * scale * rates.plain("train", "gpus") / 3600
+        padding = self._padding(spec.task, spec.training.batch_size)
+        return spec.training.iterations * seconds * scale * padding * rates.plain("train", "gpus") / 3600
+
+    def _padding(self, task: str, batch: int) -> float:
+        """What padding costs with the images that each process has of a batch; the nearest number that has a rate."""
+        each = batch / self.experiments.config["compute"]["train"]["processes"]
+        known = self.rates.plain("train", "padding", task)
+        return self.rates.rate(
+            "train", "padding", task, min(known, key=lambda images: abs(math.log(int(images) / each)))
+        )
 
     def model_bytes(self, model: Model) -> float:
         return self.rates.of_network("disk", "model", task=model.spec.task, backbone=model.spec.network.backbone)
