@@ -142,6 +142,71 @@ def test_timm_resnets_become_detectron2s(name: str, settings: dict[str, Any], tm
         assert report.unused == ()
 
 
+class Added(torch.nn.Sequential):
+    """Branches that take the same input and are added, under a number each."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = self
+        return first(x) + second(x)
+
+
+def ported_resnext(blocks: tuple[int, ...], groups: int, width: int) -> torch.nn.Module:
+    """A ResNeXt built as the original release was written down (Torch7 sequences, layers by number): its own code is no
+    part of any library that is installed here."""
+    nn = torch.nn
+    channels = 64
+
+    def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[torch.nn.Module]:
+        return [
+            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(outputs),
+        ]
+
+    layers: list[torch.nn.Module] = [*convolution(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    for stage, count in enumerate(blocks):
+        inner, outer, stage_blocks = groups * width * 2**stage, 256 * 2**stage, []
+        for number in range(count):
+            stride = 2 if number == 0 and stage > 0 else 1
+            reduced = nn.Sequential(
+                *convolution(channels, inner, 1), nn.ReLU(), *convolution(inner, inner, 3, stride, groups), nn.ReLU()
+            )
+            shortcut = nn.Sequential(*convolution(channels, outer, 1, stride)) if number == 0 else nn.Sequential()
+            branches = Added(nn.Sequential(reduced, *convolution(inner, outer, 1)), shortcut)
+            stage_blocks.append(nn.Sequential(branches, nn.Sequential(), nn.ReLU()))
+            channels = outer
+        layers.append(nn.Sequential(*stage_blocks))
+    network = nn.Module()
+    network.features = nn.Sequential(*layers)
+    network.last_linear = nn.Linear(channels, 10)
+    return network
+
+
+def test_the_original_resnext_release_becomes_detectron2s(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    original = randomised(ported_resnext((3, 4, 6, 3), groups=32, width=4))
+    names = set(original.state_dict())
+    # Names that the published file has: its first layers, a block's convolutions and norms, and a shortcut.
+    assert {"features.0.weight", "features.1.running_var", "features.4.0.0.0.0.3.weight"} <= names
+    assert {"features.4.0.0.0.1.weight", "features.5.0.0.1.1.bias", "last_linear.weight"} <= names
+    torch.save(original.state_dict(), tmp_path / "weights.pth")
+    cfg = small_config(**{**RESNETS["X-101-32x4d"], "DEPTH": 50})
+    model = build_model(cfg)
+    report = load_initial_weights(model, cfg, tmp_path / "weights.pth", "X-101-32x4d")
+    assert len(report.loaded) == len(model.backbone.bottom_up.state_dict())
+    assert report.unused == ()
+    image = raw_image()
+    x = torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / 255)
+    x = (x - torch.tensor(weights.IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(weights.IMAGENET_STD).view(3, 1, 1)
+    expected = []
+    with torch.no_grad():
+        x = x[None]
+        for number, layer in enumerate(original.features):
+            x = layer(x)
+            if number >= 4:
+                expected.append(x)
+    assert_same(detectron2_features(model, image), expected)
+
+
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18", "convnext_atto", "mobilenetv3_small_050"])
 def test_timm_backbones_from_files_of_whole_networks(name: str, tmp_path: Path) -> None:
     from safetensors.torch import save_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,7 +54,7 @@ def test_like_shapes_come_together() -> None:
             draws = [sampler.draw(slot) for slot in share.slots(iteration)]
             ratios.append([share.ratios[draw.source][draw.index] for draw in draws])
         ranges = sorted((min(part), max(part)) for part in ratios)
-        assert all(low[1] <= high[0] for low, high in zip(ranges, ranges[1:], strict=False))
+        assert all(low[1] <= high[0] for low, high in itertools.pairwise(ranges))
 
 
 def test_no_process_has_the_wide_images_alone() -> None:

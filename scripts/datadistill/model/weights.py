@@ -4,8 +4,8 @@ Formats, told apart by their content:
 
 - detectron2's and Detectron's pickles (`.pkl`: R-50 and R-101 of MSRA, FAIR's X-101-64x4d), read by an unpickler that
   can only make numpy arrays;
-- state dicts of torchvision and timm (`.pth`, read as tensors only, or `.safetensors`), among them timm's
-  ResNeXt-101-32x4d.
+- state dicts of torchvision and timm (`.pth`, read as tensors only, or `.safetensors`), and of the port of the original
+  ResNeXt release (Torch7), which numbers its layers: ResNeXt-101-32x4d.
 
 No code in a file is executed. What differs between the worlds is put right while loading:
 
@@ -47,7 +47,7 @@ Tensors = dict[str, torch.Tensor]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DETECTRON2, CAFFE2, TORCH = "detectron2", "caffe2", "torch"
-_CLASSIFIERS = ("fc.", "fc_", "fc1000", "stem.fc.", "linear.", "pred_", "linear_", "head", "classifier")
+_CLASSIFIERS = ("fc.", "fc_", "fc1000", "last_linear.", "stem.fc.", "linear.", "pred_", "linear_", "head", "classifier")
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,8 @@ def _for_resnet(tensors: Tensors, layout: str, cfg: CfgNode, file: Path) -> Tens
         return dict(zip(convert_basic_c2_names(list(tensors)), tensors.values(), strict=True))
     if layout == DETECTRON2:
         return dict(tensors)
+    if _PORTED_FIRST in tensors:
+        tensors = {ported_to_torch(name): tensor for name, tensor in tensors.items()}
     if "layer1.0.conv1.weight" not in tensors or "conv1.weight" not in tensors:
         raise UserError(
             f"{file}: its names ({', '.join(list(tensors)[:3])}, ...) aren't those of a torchvision or timm ResNet; "
@@ -228,6 +230,38 @@ def _for_resnet(tensors: Tensors, layout: str, cfg: CfgNode, file: Path) -> Tens
     first = "stem.conv1.weight"
     converted[first] = _from_rgb(converted[first], cfg, IMAGENET_MEAN, IMAGENET_STD, file)
     return converted
+
+
+# The first convolution of the first block.
+_PORTED_FIRST = "features.4.0.0.0.0.0.weight"
+_PORTED_PARTS = {
+    # Two branches that are added: the block, whose first two convolutions lie one deeper, and the shortcut.
+    "0.0.0": "conv1",
+    "0.0.1": "bn1",
+    "0.0.3": "conv2",
+    "0.0.4": "bn2",
+    "0.1": "conv3",
+    "0.2": "bn3",
+    "1.0": "downsample.0",
+    "1.1": "downsample.1",
+}
+
+
+def ported_to_torch(name: str) -> str:
+    """torchvision's name of a tensor of the original ResNeXt release as ported from Torch7, where layers have numbers; names
+    of other tensors come back unchanged.
+
+    >>> ported_to_torch("features.6.22.0.0.0.4.running_mean")
+    'layer3.22.bn2.running_mean'
+    >>> ported_to_torch("features.5.0.0.1.0.weight")
+    'layer2.0.downsample.0.weight'
+    """
+    name = re.sub(r"^features\.0\.", "conv1.", name)
+    name = re.sub(r"^features\.1\.", "bn1.", name)
+    block = re.fullmatch(r"features\.([4-7])\.(\d+)\.0\.([\d.]+)\.(\w+)", name)
+    if block is None or block[3] not in _PORTED_PARTS:
+        return name
+    return f"layer{int(block[1]) - 3}.{block[2]}.{_PORTED_PARTS[block[3]]}.{block[4]}"
 
 
 def torch_to_detectron2(name: str) -> str:
