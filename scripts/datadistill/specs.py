@@ -86,6 +86,12 @@ class TrainingSpec:
         below=1,
     )
     warmup_iterations: int = key("Iterations of linear warm-up.", default=500, minimum=0)
+    warmup_factor: float = key(
+        "Part of the learning rate that warm-up starts from: detectron2's; Detectron's is 1/3.",
+        default=0.001,
+        minimum=0,
+        maximum=1,
+    )
     weight_decay: float = key("Weight decay.", default=1e-4, minimum=0)
     clip_gradients: float | None = key(
         "Largest norm of a parameter's gradient; null doesn't clip.", default=None, above=0
@@ -105,6 +111,10 @@ class TrainingSpec:
     )
     generated_background: bool = key(
         "Whether background regions of images with generated labels train the detector (section 4).", default=True
+    )
+    crowds: Literal["background", "ignored"] = key(
+        "Whether proposals that lie in crowd regions train as background (detectron2's way) or not at all (Detectron's).",
+        default="background",
     )
     amp: bool = key("bfloat16 mixed precision.", default=False)
 
@@ -172,7 +182,8 @@ class ModelSpec(Spec):
     """A trained network. Teacher and student are roles: both are this.
 
     `labelled` and `label_set` are digests (`label_set` None: labelled images only); `fraction` of the label set's images is
-    used; `initial` is "imagenet", "random" or "teacher"; `weights` the digest of the initial weights, or None.
+    used; `initial` is "imagenet", "random" or "teacher"; `weights` the digest of the initial weights, or None. `proposals` is
+    "joint", or "teacher" for the frozen proposal network of the label set's teacher (which `label_set` already fixes).
     """
 
     task: str
@@ -186,6 +197,7 @@ class ModelSpec(Spec):
     weights: str | None
     seed: int
     test_scale: TestScale
+    proposals: str = "joint"
     stage = "model"
 
 

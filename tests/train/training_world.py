@@ -66,7 +66,9 @@ class World:
     label_set: Path
     val: Path
 
-    def files(self, folder: Path, *, label_set: bool = True, initial_weights: Path | None = None) -> TrainingFiles:
+    def files(
+        self, folder: Path, *, label_set: bool = True, initial_weights: Path | None = None, teacher: Path | None = None
+    ) -> TrainingFiles:
         """What a training in `folder` reads and writes."""
         return TrainingFiles(
             labelled=self.labelled,
@@ -76,6 +78,7 @@ class World:
             metrics=folder / "metrics.jsonl",
             drawn=folder / "drawn.json",
             checkpoint=folder / "checkpoint.pth",
+            teacher=teacher,
         )
 
 

@@ -1,7 +1,7 @@
 """From a spec to a detectron2 network, and from a model file back to one.
 
 Everything is configuration of detectron2's own Faster and Keypoint R-CNN with FPN; what the project adds is registered in
-detectron2's registries (`datadistill.model.timm_backbone`, `datadistill.model.labelled_background`), never patched.
+detectron2's registries (`datadistill.model.timm_backbone`, `frozen_proposals`, `region_sampling`), never patched.
 """
 
 from __future__ import annotations
@@ -35,11 +35,17 @@ RESNETS: dict[str, dict[str, Any]] = {
 
 
 def import_detectron2() -> None:
-    """Import detectron2 without the noise of libraries it pulls in: deprecations, and a warning of torch.fx at each start."""
+    """Import detectron2, and what the project registers there, without the noise of libraries it pulls in: deprecations, and a
+    warning of torch.fx at each start."""
     logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import detectron2.modeling  # noqa: F401
+
+    # What the project adds to detectron2's registries, for configs and for model files that name it.
+    import datadistill.model.frozen_proposals
+    import datadistill.model.region_sampling
+    import datadistill.model.timm_backbone  # noqa: F401
 
 
 @lru_cache(maxsize=1)
@@ -147,6 +153,7 @@ def _configure_training(cfg: CfgNode, spec: ModelSpec) -> None:
     steps = {round(fraction * training.iterations) for fraction in training.decay_at}
     solver.STEPS = tuple(sorted(step for step in steps if 0 < step < training.iterations))
     solver.GAMMA = 0.1
+    solver.WARMUP_FACTOR = training.warmup_factor
     solver.WARMUP_ITERS = min(training.warmup_iterations, training.iterations)
     solver.WEIGHT_DECAY = training.weight_decay
     if training.clip_gradients is not None:
@@ -159,11 +166,15 @@ def _configure_training(cfg: CfgNode, spec: ModelSpec) -> None:
     cfg.INPUT.MAX_SIZE_TRAIN = training.max_size
     cfg.INPUT.MIN_SIZE_TEST = spec.test_scale.short_side
     cfg.INPUT.MAX_SIZE_TEST = spec.test_scale.max_size
-    if not training.generated_background:
-        import datadistill.model.labelled_background  # noqa: F401  (registers both)
+    if not training.generated_background or training.crowds == "ignored":
+        from detectron2.config import CfgNode as Node
 
-        cfg.MODEL.ROI_HEADS.NAME = "LabelledBackgroundROIHeads"
+        cfg.MODEL.ROI_HEADS.NAME = "RegionSamplingROIHeads"
+        cfg.MODEL.REGION_SAMPLING = Node({"GENERATED_BACKGROUND": training.generated_background})
+    if not training.generated_background:
         cfg.MODEL.PROPOSAL_GENERATOR.NAME = "LabelledBackgroundRPN"
+    if spec.proposals == "teacher":
+        cfg.MODEL.PROPOSAL_GENERATOR.NAME = "FrozenProposals"
 
 
 def load_model(path: str | Path, device: str = "cpu") -> tuple[torch.nn.Module, CfgNode, list[dict[str, Any]]]:
@@ -185,10 +196,6 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[torch.nn.Module, 
         raise UserError(
             f"{path}: not a model file of this project ({type(error).__name__}); delete it and train again"
         ) from None
-    if "TIMM" in saved["config"]:
-        import datadistill.model.timm_backbone
-    if "LabelledBackground" in saved["config"]:
-        import datadistill.model.labelled_background  # noqa: F401
     cfg = CfgNode.load_cfg(saved["config"])
     cfg.MODEL.DEVICE = device
     model = build_model(cfg)

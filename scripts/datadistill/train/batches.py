@@ -17,7 +17,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetFromList, MetadataCatalog, detection_utils
 from detectron2.data import transforms as T
 from detectron2.data.datasets import load_coco_json
-from detectron2.structures import Instances
+from detectron2.structures import BoxMode, Instances
 
 from datadistill.errors import UserError
 from datadistill.tasks.flips import flip_permutation
@@ -63,17 +63,24 @@ class TrainingImages(torch.utils.data.Dataset):
     """slot of the run -> one training example in detectron2's format.
 
     Adds to detectron2's fields `slot` and `source` (`LABELLED` or `GENERATED`); instances of generated labels carry
-    `gt_generated`.
+    `gt_generated`. With `name_crowds` instances carry `crowd_boxes` (see `model.region_sampling`).
     """
 
     def __init__(
-        self, cfg: CfgNode, sampler: MixedSampler, sources: Sequence[Source], keypoint_names: Sequence[str] | None
+        self,
+        cfg: CfgNode,
+        sampler: MixedSampler,
+        sources: Sequence[Source],
+        keypoint_names: Sequence[str] | None,
+        *,
+        name_crowds: bool = False,
     ) -> None:
         self._sampler = sampler
         self._sources = [source.records for source in sources]
         self._short_sides = tuple(cfg.INPUT.MIN_SIZE_TRAIN)
         self._max_size = cfg.INPUT.MAX_SIZE_TRAIN
         self._format = cfg.INPUT.FORMAT
+        self._name_crowds = name_crowds
         self._flip_indices = None if keypoint_names is None else np.asarray(flip_permutation(keypoint_names))
 
     def __len__(self) -> int:
@@ -97,10 +104,12 @@ class TrainingImages(torch.utils.data.Dataset):
             detection_utils.transform_instance_annotations(
                 annotation, transforms, (height, width), keypoint_hflip_indices=self._flip_indices
             )
-            for annotation in record.pop("annotations")
+            for annotation in record["annotations"]
             if not annotation.get("iscrowd", 0)
         ]
         instances = detection_utils.annotations_to_instances(annotations, (height, width))
+        if self._name_crowds:
+            instances.crowd_boxes = _crowd_boxes(record["annotations"], transforms).expand(len(instances), -1, 4)
         instances.gt_generated = torch.full((len(instances),), draw.source == GENERATED)
         return {
             "image": torch.as_tensor(np.ascontiguousarray(augmented.image.transpose(2, 0, 1))),
@@ -111,6 +120,17 @@ class TrainingImages(torch.utils.data.Dataset):
             "height": record["height"],
             "width": record["width"],
         }
+
+
+def _crowd_boxes(annotations: Sequence[dict[str, Any]], transforms: T.TransformList) -> torch.Tensor:
+    """(1, M, 4): the crowd regions of an image, transformed."""
+    boxes = [
+        BoxMode.convert(annotation["bbox"], annotation["bbox_mode"], BoxMode.XYXY_ABS)
+        for annotation in annotations
+        if annotation.get("iscrowd", 0)
+    ]
+    boxes = transforms.apply_box(np.array(boxes, dtype=float).reshape(-1, 4)) if boxes else np.zeros((0, 4))
+    return torch.as_tensor(boxes, dtype=torch.float32)[None]
 
 
 def _without_empty(instances: Instances) -> Instances:

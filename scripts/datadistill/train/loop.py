@@ -30,6 +30,7 @@ from detectron2.utils import comm
 from datadistill.data.splits import fraction_ids
 from datadistill.errors import UserError
 from datadistill.files import atomic_write, read_json, write_json, write_json_lines
+from datadistill.model.frozen_proposals import take_over
 from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
 from datadistill.tasks.task import get_task
@@ -42,7 +43,8 @@ _INITIAL_WEIGHTS = 2**32
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """What training reads and writes. `label_set` and `initial_weights` may be None."""
+    """What training reads and writes. `label_set`, `initial_weights` and `teacher` (whose proposals are taken over) may be
+    None."""
 
     labelled: Path
     label_set: Path | None
@@ -51,6 +53,7 @@ class TrainingFiles:
     metrics: Path
     drawn: Path
     checkpoint: Path
+    teacher: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -290,12 +293,12 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
         len(sources[0]), len(sources[1]) if len(sources) > 1 else 0, ratio, iterations * batch, spec.seed
     )
     names = categories[0].get("keypoints") if cfg.MODEL.KEYPOINT_ON else None
-    images = TrainingImages(cfg, sampler, sources, names)
+    images = TrainingImages(cfg, sampler, sources, names, name_crowds=spec.training.crowds == "ignored")
     deal = Deal(sampler, [source.ratios for source in sources], batch, rank, world)
 
     torch.manual_seed(model_seed(spec.seed, _INITIAL_WEIGHTS, 0))
     model = build_model(cfg)
-    _load_initial_weights(model, cfg, spec, files.initial_weights)
+    _load_initial_weights(model, cfg, spec, files)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
     device_ids = None if options.device == "cpu" else [int(os.environ.get("LOCAL_RANK", "0"))]
@@ -356,18 +359,31 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     comm.synchronize()
 
 
-def _load_initial_weights(model: torch.nn.Module, cfg: CfgNode, spec: ModelSpec, path: Path | None) -> None:
+def _load_initial_weights(model: torch.nn.Module, cfg: CfgNode, spec: ModelSpec, files: TrainingFiles) -> None:
+    if spec.proposals == "teacher":
+        if files.teacher is None:
+            raise UserError("proposals: teacher needs the teacher's model file")
+        take_over(model, _weights_of(files.teacher), str(files.teacher))
     if spec.initial == "random":
         return
+    path = files.initial_weights
     if path is None:
         raise UserError(f"initial: {spec.initial} needs a file of weights")
     if spec.initial == "teacher":
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(saved["model"])
+        weights = _weights_of(path)
+        if spec.proposals == "teacher":
+            own = "proposal_generator."
+            weights = {name: value for name, value in weights.items() if not name.startswith(own)}
+            weights |= {name: value for name, value in model.state_dict().items() if name.startswith(own)}
+        model.load_state_dict(weights)
         return
     from datadistill.model.weights import load_initial_weights
 
     load_initial_weights(model, cfg, path, spec.network.backbone)
+
+
+def _weights_of(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, map_location="cpu", weights_only=True)["model"]
 
 
 def _gather_drawn(drawn: Counter[tuple[int, int]]) -> Counter[tuple[int, int]]:
