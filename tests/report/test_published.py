@@ -128,3 +128,37 @@ def test_a_row_of_the_wrong_length_is_refused(tmp_path):
     path.write_text(f"tables: {{t: {table}}}\nin_text: []\n")
     with pytest.raises(UserError, match="t, row 1: needs 1 cells and 2 values"):
         load_published(path)
+
+
+def test_a_figure_of_the_text_can_stand_in_a_row(published):
+    assert published.row("in_text.teacher_augmentation.1").metrics == {"AP": 65.1}
+    assert published.row("in_text.teacher_augmentation.2").metrics == {"AP": 67.8}
+    for reference in ("in_text.teacher_augmentation.3", "in_text.small_scale_gain.1", "in_text.x"):
+        with pytest.raises(UserError, match=r"no such figure of one model; it has in_text\.teacher_augmentation\.1"):
+            published.row(reference)
+
+
+def test_deviations_name_tables_and_settings_that_exist(published):
+    keys = set(re.findall(r"^ *(\w+):", (ROOT / "config" / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    keys |= set(re.findall(r"`(\w+)`", (ROOT / "config" / "README.md").read_text(encoding="utf-8")))
+    for deviation in published.deviations:
+        assert set(deviation.tables) <= set(published.tables)
+        assert deviation.paper
+        assert deviation.ours
+        if deviation.setting:
+            assert deviation.setting.split(":")[0] in keys, deviation.setting
+    touched = {table for deviation in published.deviations for table in deviation.tables}
+    assert touched == set(published.tables)
+
+
+def test_deviations_are_explained_in_the_method_page(published):
+    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    for deviation in published.deviations:
+        assert deviation.what in page, deviation.what
+
+
+def test_rows_are_touched_by_the_deviations_of_their_tables(published):
+    boxes = {deviation.what for deviation in published.touching(["table4b.2", "table4b.3"])}
+    assert "overlap from which boxes vote" in boxes
+    assert "region proposals" not in boxes
+    assert published.touching(["in_text.teacher_augmentation.2"]) == ()
