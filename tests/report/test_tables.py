@@ -317,3 +317,44 @@ def test_bad_definitions_are_refused(evaluations, tmp_path):
     ]:
         with pytest.raises(UserError, match=message):
             load_table(broken, PUBLISHED)
+
+
+def test_a_table_on_the_paper_s_data_lists_what_is_not_as_in_the_paper(evaluations, capsys):
+    table = load_table(three_seeds(evaluations, compare=True), PUBLISHED)
+    assert [d.what for d in table.deviations] == [d.what for d in PUBLISHED.deviations if "table1a" in d.tables]
+    markdown = to_markdown(table)
+    section = markdown.split("## Not as in the paper")[1].split("## Each seed")[0]
+    assert section.count("\n| ") == 2 + len(table.deviations)
+    assert "`proposals: teacher`" in section
+    assert "overlap from which boxes vote" not in section
+    assert "Not as in the paper: region proposals. Paper: an RPN" in to_latex(table)
+    show_table(table)
+    assert "Not as in the paper (the table's file says how): region proposals, " in capsys.readouterr().out
+    # Stand-in data are nowhere like the paper's.
+    proxy = load_table(three_seeds(evaluations), PUBLISHED)
+    assert proxy.deviations == ()
+    assert "Not as in the paper" not in to_markdown(proxy)
+
+
+def test_a_figure_of_the_text_stands_beside_ours_with_its_difference(evaluations):
+    rows = [
+        {
+            "cells": {"labeled": "plain"},
+            "published": "in_text.teacher_augmentation.1",
+            "evaluations": evaluations("p", {"AP": 64.9, "AP50": 86.0}),
+        },
+        {
+            "cells": {"labeled": "augmented"},
+            "published": "in_text.teacher_augmentation.2",
+            "baseline": "1",
+            "evaluations": evaluations("q", {"AP": 67.3, "AP50": 88.0}),
+        },
+    ]
+    table = load_table(definition(rows, compare=True), PUBLISHED)
+    frame = table_frame(table)
+    assert frame["paper, COCO val2017", "AP"].tolist() == ["65.1", "67.8"]
+    assert frame["difference", "AP"].tolist() == [f"{MINUS}0.2", f"{MINUS}0.5"]
+    assert frame["paper, COCO val2017", "AP50"].tolist() == [DASH, DASH]
+    assert "AP +2.4" in gain_lines(table)[0]
+    assert "paper: AP +2.7" in gain_lines(table)[0]
+    assert "not in the paper" in to_markdown(table)

@@ -30,7 +30,7 @@ def legend(table: Table) -> list[str]:
     lines = []
     if table.several_seeds:
         lines.append("Several seeds: mean ± sample standard deviation.")
-    if any(not row.seeds or row.paper is None for row in table.rows):
+    if any(not row.seeds or not set(table.metrics) <= set(row.paper or ()) for row in table.rows):
         lines.append("A dash: not run, or not in the paper.")
     if any(value is None for row in table.rows for values in row.seeds.values() for value in values.values()):
         lines.append(f"{UNDEFINED}: the evaluated split has no instance of that size.")
@@ -45,7 +45,8 @@ def legend(table: Table) -> list[str]:
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub Markdown, aligned to be read as plain text: title, data note, the table, legend, gains, each seed."""
+    """GitHub Markdown, aligned to be read as plain text: title, data note, the table, legend, gains, what isn't as in
+    the paper, each seed."""
     frame = table_frame(table)
     blocks = [
         f"# {table.title}",
@@ -57,6 +58,11 @@ def to_markdown(table: Table) -> str:
     lines = gain_lines(table)
     if lines:
         blocks.append(f"## Gains, {table.ours}\n\n" + "\n".join(f"- {line}" for line in lines))
+    if table.deviations:
+        headings = ["what", "paper, or its authors' framework", "ours", "the other way"]
+        cells = [[d.what, d.paper, d.ours, f"`{d.setting}`" if d.setting else NOT_RUN] for d in table.deviations]
+        blocks.append("## Not as in the paper\n\n" + markdown_table(headings, cells, [False] * 4))
+        blocks.append('Reasons: docs/method.md, "Witnesses that disagree".')
     if table.several_seeds:
         seeds = seed_frame(table).drop(columns="data of ours")
         headings = [str(column).removeprefix(f"{table.ours}: ") for column in seeds.columns]
@@ -98,7 +104,8 @@ def columns_with_gaps(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], 
 
 def to_latex(table: Table) -> str:
     """A LaTeX `table` with booktabs rules and groups of columns; needs the packages booktabs and amssymb."""
-    details = "\\\\\n".join(tex(line) for line in [*legend(table), *gain_lines(table)])
+    deviations = [f"Not as in the paper: {d.what}. Paper: {d.paper}. Ours: {d.ours}." for d in table.deviations]
+    details = "\\\\\n".join(tex(line) for line in [*legend(table), *gain_lines(table), *deviations])
     return "\n".join(
         [
             f"% Ours: {table.data_note}",

@@ -10,7 +10,7 @@ from typing import Any
 
 from datadistill.errors import UserError
 from datadistill.files import read_json
-from datadistill.report.published import Published
+from datadistill.report.published import Deviation, Published
 
 NOT_RUN = "\u2013"  # an en dash
 MINUS = "\u2212"
@@ -49,7 +49,8 @@ class Row:
 class Table:
     """Everything that a rendered table says. `data` names the data of ours in a few words, `data_note` in a sentence.
 
-    `compare` adds columns of differences to the paper's figures: only for runs on the data that the paper used.
+    `compare` adds columns of differences to the paper's figures: only for runs on the data that the paper used. There
+    `deviations` are what is otherwise not like the paper in the tables that its rows are from.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Table:
     data_note: str
     compare: bool
     rows: tuple[Row, ...]
+    deviations: tuple[Deviation, ...] = ()
 
     @property
     def ours(self) -> str:
@@ -101,6 +103,8 @@ def load_table(definition: Mapping[str, Any], published: Published) -> Table:
                 raise UserError(
                     f"table {name}: row {row.key!r} has baseline {baseline!r}, but the rows are {', '.join(keys)}"
                 )
+    compare = bool(definition.get("compare", False))
+    references = [row["published"] for row in definition["rows"] if row.get("published")]
     return Table(
         name=name,
         title=definition["title"],
@@ -109,8 +113,9 @@ def load_table(definition: Mapping[str, Any], published: Published) -> Table:
         metrics=metrics,
         data=definition.get("data") or definition["data_note"],
         data_note=definition["data_note"],
-        compare=bool(definition.get("compare", False)),
+        compare=compare,
         rows=tuple(rows),
+        deviations=published.touching(references) if compare else (),
     )
 
 

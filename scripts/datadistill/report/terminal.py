@@ -44,6 +44,9 @@ def show_table(table: Table, console: Console | None = None) -> None:
             console.print(_rich_table(headings, cells, right, group))
     for line in [*gain_lines(table), *legend(table)]:
         console.print(f"  {escape(line)}", highlight=False)
+    if table.deviations:
+        listed = ", ".join(deviation.what for deviation in table.deviations)
+        console.print(f"  Not as in the paper (the table's file says how): {escape(listed)}.", highlight=False)
     console.print()
 
 

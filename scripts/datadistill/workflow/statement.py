@@ -80,6 +80,11 @@ class ModelDefaults:
         "Initial weights. The paper retrains from ImageNet weights; teacher fine-tunes the label set's teacher.",
         default="imagenet",
     )
+    proposals: Literal["joint", "teacher"] = key(
+        "Region proposals: of an RPN trained with the rest, or of the label set's teacher, whose backbone and RPN are taken over "
+        "and frozen, as the paper's keypoint models had it (section 6.1); then the teacher must have the same network.",
+        default="joint",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +133,10 @@ class RowEntry:
     baseline: int | None = key(
         "Row that this row's gain is given against, instead of the table's baseline.", default=None, minimum=1
     )
-    published: str | None = key("The paper's row to show beside ours: table.row, e.g. table1a.2.", default=None)
+    published: str | None = key(
+        "The paper's row to show beside ours: table.row, e.g. table1a.2, or a figure of its text: in_text.key.number.",
+        default=None,
+    )
     note: str = key("A remark shown with the row.", default="")
 
 
@@ -142,6 +150,7 @@ class TableEntry:
     columns: tuple[str, ...] = key("Names of the display columns that stand before the metrics.")
     rows: tuple[RowEntry, ...] = key("Rows. Display text never enters a model's identity.", min_items=1)
     caption: str = key("Text under the heading.", default="")
+    optional: bool = key("Made by its name only, not by `all`, unless `build` names it.", default=False)
     baseline: int | tuple[int, ...] | None = key(
         "Row, or list of rows, that gains are given against, counted from 1.", default=None, minimum=1
     )
@@ -281,7 +290,7 @@ class Config:
         default=(),
     )
     defaults: Mapping[str, ModelDefaults] = key(
-        "What models of a task share unless they say otherwise: `network`, `training`, `test_scale`, `initial`.",
+        "What models of a task share unless they say otherwise: `network`, `training`, `test_scale`, `initial`, `proposals`.",
         default=None,
         keys=TASKS,
         inherits=True,
