@@ -42,7 +42,7 @@ def test_each_transform_and_the_ensemble_are_shown(people: Any, split: dict[str,
     assert shown["box"] == [8.0, 10.0, 48.0, 70.0]
     assert shown["category"]["keypoints"] == tiny.NAMES
     assert np.array(shown["ensemble"]).shape == (5, 3)
-    apart = [t["keypoints"] for t in shown["transforms"]]
+    apart = [t["points"] for t in shown["transforms"]]
     assert any(np.abs(np.array(points) - np.array(shown["ensemble"])).max() > 0.5 for points in apart)
 
 

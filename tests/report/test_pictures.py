@@ -208,7 +208,7 @@ def test_ensemble_from_json(images, tmp_path, saved_figures):
     values = {
         "image": images[0]["file_name"],
         "box": [10, 10, 40, 50],
-        "transforms": [{"label": str(size), "keypoints": grid().tolist()} for size in range(400, 1300, 50)],
+        "transforms": [{"label": str(size), "points": grid().tolist()} for size in range(400, 1300, 50)],
         "ensemble": grid().tolist(),
         "truth": None,
         "category": PERSON,

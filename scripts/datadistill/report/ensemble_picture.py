@@ -73,8 +73,8 @@ def ensemble_figure(
 def ensemble_from_json(values: Mapping[str, Any], stem: str | Path, *, note: str) -> list[Path]:
     """`ensemble_figure` of plain JSON values.
 
-    `image` (file name), `box` (left, top, right, bottom), `transforms` (list of `label`, `keypoints`), `ensemble`,
-    `truth` (or null), `category` (COCO's) and `task` (its name). Keypoints are K triples; all coordinates continuous, in the original
+    `image` (file name), `box` (left, top, right, bottom), `transforms` (list of `label`, `points`), `ensemble`,
+    `truth` (or null), `category` (COCO's) and `task` (its name). Points are K triples; all coordinates continuous, in the original
     image.
     """
     missing = {"image", "box", "transforms", "ensemble", "category", "task"} - values.keys()
@@ -84,7 +84,7 @@ def ensemble_from_json(values: Mapping[str, Any], stem: str | Path, *, note: str
     return ensemble_figure(
         read_picture(values["image"]),
         values["box"],
-        [(entry["label"], np.asarray(entry["keypoints"], float)) for entry in values["transforms"]],
+        [(entry["label"], np.asarray(entry["points"], float)) for entry in values["transforms"]],
         np.asarray(values["ensemble"], float),
         stem,
         task=get_task(values["task"]),

@@ -32,8 +32,8 @@ def explain_ensemble(
 ) -> dict[str, Any]:
     """One person, chosen by `most_telling` among the `candidates` best-scored large ones of a label set.
 
-    Returns `image` (path), `box` (xyxy), `score`, `transforms` (`label`, `keypoints`), `ensemble`, `truth` (or None),
-    `task` (its name, as the label set has it) and `category` (COCO's entry); keypoints are (K, 3): x, y in continuous coordinates of the image, and score (truth: visibility).
+    Returns `image` (path), `box` (xyxy), `score`, `transforms` (`label`, `points`), `ensemble`, `truth` (or None),
+    `task` (its name, as the label set has it) and `category` (COCO's entry); points are (K, 3): x, y in continuous coordinates of the image, and score (truth: visibility).
     """
     task = get_task(labels["info"]["task"])
     people = candidate_people(labels["annotations"], candidates)
@@ -58,7 +58,7 @@ def explain_ensemble(
         "box": box.tolist(),
         "score": float(detections.scores[chosen]),
         "transforms": [
-            {"label": transform.name, "keypoints": points[chosen].tolist()}
+            {"label": transform.name, "points": points[chosen].tolist()}
             for transform, points in zip(spec.transforms, stacked, strict=True)
         ],
         "ensemble": ensemble[chosen].tolist(),

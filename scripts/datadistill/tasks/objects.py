@@ -42,6 +42,10 @@ class Objects(Task):
         annotation.pop("num_keypoints", None)
         return annotation
 
+    def learns_from(self, other: str) -> bool:
+        """Whatever else is annotated, there are boxes."""
+        return True
+
     def label_fields(self, detections: Detections, thresholds: Thresholds) -> dict[str, list[Any]]:
         """A box says all."""
         return {}

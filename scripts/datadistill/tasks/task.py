@@ -56,6 +56,7 @@ class Task(ABC):
     - `iou_type`: how pycocotools scores it; `stats`: its metrics in the order of the paper's columns, and where
       pycocotools puts them in its summary.
     - `own_fields`: the fields of a COCO annotation, beside box and area, that hold what this task predicts.
+    - `has_keypoints`: its annotations have the config's `num_keypoints`.
     - `scored_keypoints`: the number of keypoints that its metrics are defined for; None: any.
     - `coco_file`: how the files of COCO's releases that this task reads begin.
     - `refines`: the labels need a second pass over boxes that survive a gate (keypoints from averaged heatmaps).
@@ -70,6 +71,7 @@ class Task(ABC):
     iou_type: ClassVar[str]
     stats: ClassVar[Mapping[str, int]]
     own_fields: ClassVar[tuple[str, ...]] = ()
+    has_keypoints: ClassVar[bool] = False
     scored_keypoints: ClassVar[int | None] = None
     coco_file: ClassVar[str]
     refines: ClassVar[bool]
@@ -118,6 +120,10 @@ class Task(ABC):
 
         `category` is one of `clean_categories`; `what` names the annotation in a `UserError`.
         """
+
+    def learns_from(self, other: str) -> bool:
+        """Can it learn from a split that was annotated for the task named `other`?"""
+        return other == self.name
 
     def parts(self, annotation: Mapping[str, Any]) -> int:
         """How many labelled parts (keypoints) an annotated instance has: what a threshold of parts is matched to."""
