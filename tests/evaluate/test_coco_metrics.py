@@ -138,13 +138,13 @@ def test_no_results_score_zero_and_nothing_is_printed(capsys):
 def test_foreign_results_are_refused(change, message):
     split = coco([image(1)], [box(1, (10, 10, 100, 100), 3)], [CAT])
     with pytest.raises(UserError, match=message):
-        score(split, [as_result(split["annotations"][0], TASKS["bbox"]) | change], "bbox", name="val")
+        score(split, [as_result(split["annotations"][0], "bbox") | change], TASKS["bbox"], name="val")
 
 
 def test_results_of_another_task_are_refused():
     split = coco([image(1)], [person(1, (10, 10, 60, 60))])
     with pytest.raises(UserError, match="without 'keypoints' can't be scored"):
-        score(split, [as_result(split["annotations"][0], TASKS["bbox"])], "keypoints", name="val")
+        score(split, [as_result(split["annotations"][0], "bbox")], TASKS["keypoints"], name="val")
 
 
 def test_a_split_with_nothing_to_score_is_refused():

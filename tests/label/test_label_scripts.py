@@ -151,7 +151,7 @@ def test_the_chain_of_keypoints(
 
     # A wider gate runs only the boxes that are new.
     wider = GateSpec(plain.digest, "labelled", "with_keypoints", 3.0)
-    chain.run("gate", wider, *POOL, "--predictions", *predictions, "--output", "wider.json")
+    chain.run("gate", wider, "--task", "keypoints", *POOL, "--predictions", *predictions, "--output", "wider.json")
     again = RefinementSpec(plain.digest, wider.digest, SEVERAL, "probabilities", False)
     common = ("--model", "model.pth", "--split", "pool.json", "--predictions", *predictions, "--gate", "wider.json")
     chain.run("refine", again, *common, "--output", "fresh.npz")
