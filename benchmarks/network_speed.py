@@ -28,8 +28,10 @@ from datadistill.devices import choose_device
 from datadistill.errors import UserError, run_script
 from datadistill.files import file_digest, read_json, write_json
 from datadistill.specs import ModelSpec
+from datadistill.tasks.task import TASKS
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import Experiments, LabelSet, build_experiments
+from rendered import SCENE_TASKS
 from rendered.scene import SceneSpec, render_images
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +45,7 @@ def main() -> None:
         "--config", type=Path, default=ROOT / "config" / "paper.yaml", help="where the networks are described"
     )
     parser.add_argument("--backbone", default="R-50", help="a backbone of that config")
-    parser.add_argument("--task", default="keypoints", choices=("keypoints", "objects"))
+    parser.add_argument("--task", default=TASKS[0], choices=tuple(SCENE_TASKS.values()))
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--batch", type=int, default=2, help="images of a process (the paper: 16 on 8 GPUs)")
     parser.add_argument(
@@ -98,7 +100,7 @@ def _specs(experiments: Experiments, backbone: str, task: str, config: Path) -> 
 
 
 def _scenes(folder: Path, task: str, count: int) -> Path:
-    scene = "people" if task == "keypoints" else "objects"
+    scene = next(scene for scene, of in SCENE_TASKS.items() if of == task)
     coco = render_images(
         SceneSpec(scene, "home", 640, 480, 7), count, folder / "images", 1, workers=os.cpu_count() or 1
     )

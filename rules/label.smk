@@ -52,9 +52,12 @@ rule gate:
         runtime=growing(COMPUTE["data"]["runtime"]),
     params:
         spec=spec_of(EXPERIMENTS.gates, "gate"),
+        task=lambda w: EXPERIMENTS.models[
+            EXPERIMENTS.predictions[EXPERIMENTS.gates[w.gate].predictions].model
+        ].spec.task,
         predictions=lambda w, input: shard_pattern(input.predictions),
     shell:
-        'python "$SCRIPTS/gate.py" --spec {params.spec} --predictions {params.predictions} --split {input.split} --labelled {input.labelled}'
+        'python "$SCRIPTS/gate.py" --spec {params.spec} --task {params.task} --predictions {params.predictions} --split {input.split} --labelled {input.labelled}'
         " --output {output} > {log} 2>&1"
 
 

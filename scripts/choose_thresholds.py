@@ -17,7 +17,7 @@ from datadistill.tasks.task import get_task
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, type=json.loads, help="the label set's spec, as canonical JSON")
-    parser.add_argument("--task", required=True, help="keypoints or objects")
+    parser.add_argument("--task", required=True, help="its name")
     parser.add_argument("--split", required=True, type=Path, help="COCO JSON of the unlabelled images")
     parser.add_argument("--labelled", required=True, type=Path, help="COCO JSON of the labelled split")
     parser.add_argument("--predictions", required=True, nargs="+", type=Path, help="every shard of the predictions")

@@ -11,11 +11,13 @@ from datadistill.errors import run_script
 from datadistill.files import read_json, write_json
 from datadistill.label.thresholds import gate, image_ids
 from datadistill.specs import GateSpec, parse_spec
+from datadistill.tasks.task import get_task
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, type=json.loads, help="the gate's spec, as canonical JSON")
+    parser.add_argument("--task", required=True, help="its name")
     parser.add_argument("--split", required=True, type=Path, help="COCO JSON of the unlabelled images")
     parser.add_argument("--labelled", required=True, type=Path, help="COCO JSON of the labelled split")
     parser.add_argument("--predictions", required=True, nargs="+", type=Path, help="every shard of the predictions")
@@ -25,7 +27,7 @@ def main() -> None:
     spec = parse_spec(GateSpec, arguments.spec)
     predictions, _ = load_shards(arguments.predictions, spec.predictions)
     predictions.require_exactly(image_ids(read_json(arguments.split)), f"predictions for {arguments.split}")
-    chosen = gate(spec, read_json(arguments.labelled), predictions)
+    chosen = gate(spec, read_json(arguments.labelled), predictions, task=get_task(arguments.task))
     write_json(arguments.output, {"spec": spec.canonical(), **chosen}, indent=1)
     print(
         f"{chosen['kept']} of {chosen['available']} boxes score {chosen['threshold']:.4f} or more: "

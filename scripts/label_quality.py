@@ -14,7 +14,7 @@ from datadistill.tasks.task import get_task
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", required=True, help="keypoints or objects")
+    parser.add_argument("--task", required=True, help="its name")
     parser.add_argument("--labels", required=True, type=Path, help="annotations.json of a label set")
     parser.add_argument("--name", default="labels", help="what to call it in the page")
     parser.add_argument("--alternative", type=Path, help="another label set of the same split, to show beside it")
@@ -29,11 +29,12 @@ def main() -> None:
     sets = {arguments.name: read_json(arguments.labels)}
     if arguments.alternative:
         sets[arguments.alternative_name] = read_json(arguments.alternative)
-    reports = compare_quality(sets, read_json(arguments.truth), get_task(arguments.task).iou_type)
+    task = get_task(arguments.task)
+    reports = compare_quality(sets, read_json(arguments.truth), task)
     write_json(arguments.output, reports, indent=1)
     if arguments.pages:
         with atomic_write(arguments.pages) as stream:
-            stream.write(quality_page(reports, title=arguments.title, note=arguments.note))
+            stream.write(quality_page(reports, task=task, title=arguments.title, note=arguments.note))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 from datadistill.errors import run_script
 from datadistill.files import read_json, read_json_lines
+from datadistill.tasks.task import get_task
 
 
 def ensemble(a: argparse.Namespace) -> None:
@@ -20,22 +21,32 @@ def ensemble(a: argparse.Namespace) -> None:
 def gallery(a: argparse.Namespace) -> None:
     from datadistill.report.galleries import category_gallery_figure, gallery_figure
 
-    make = {"keypoints": gallery_figure, "objects": category_gallery_figure}[a.task]
+    task = get_task(a.task)
+    make = category_gallery_figure if task.gallery_by_category else gallery_figure
     truth = read_json(a.truth) if a.truth else None
-    make(read_json(a.labels), a.output_stem, seed=a.seed, note=a.note, truth=truth, columns=a.columns, lines=a.lines)
+    make(
+        read_json(a.labels),
+        a.output_stem,
+        task=task,
+        seed=a.seed,
+        note=a.note,
+        truth=truth,
+        columns=a.columns,
+        lines=a.lines,
+    )
 
 
 def comparison(a: argparse.Namespace) -> None:
     from datadistill.detections import load_shards
     from datadistill.report.comparison import choose_comparison_images, comparison_figure, detections_as_annotations
 
-    split = read_json(a.split)
+    split, task = read_json(a.split), get_task(a.task)
     models = [
-        (label, detections_as_annotations(load_shards(paths)[0]))
+        (label, detections_as_annotations(load_shards(paths)[0], task))
         for label, paths in ((a.first_label, a.first), (a.second_label, a.second))
     ]
-    ids = choose_comparison_images(split, a.seed, a.columns)
-    comparison_figure(split, models, ids, a.output_stem, note=a.note, score_threshold=a.score_threshold)
+    ids = choose_comparison_images(split, task, a.seed, a.columns)
+    comparison_figure(split, models, ids, a.output_stem, task=task, note=a.note, score_threshold=a.score_threshold)
 
 
 def curve(a: argparse.Namespace) -> None:
@@ -80,11 +91,11 @@ def main() -> None:
 
     sub = kind("ensemble", ensemble, "Figure 2: one person, its transforms and their ensemble")
     sub.add_argument(
-        "--input", required=True, type=Path, help="JSON with image, box, transforms, ensemble, truth, category"
+        "--input", required=True, type=Path, help="JSON with image, box, transforms, ensemble, truth, category, task"
     )
 
-    sub = kind("gallery", gallery, "Figures 3 (keypoints) and 7 (objects): generated labels")
-    sub.add_argument("--task", required=True, choices=("keypoints", "objects"))
+    sub = kind("gallery", gallery, "Figures 3 and 7: generated labels")
+    sub.add_argument("--task", required=True, help="its name")
     sub.add_argument("--labels", required=True, type=Path, help="annotations.json of a label set")
     sub.add_argument("--truth", type=Path, help="the split with its hidden annotations, for a row of mistakes")
     sub.add_argument("--seed", type=int, default=1)
@@ -92,6 +103,7 @@ def main() -> None:
     sub.add_argument("--lines", type=int, default=2)
 
     sub = kind("comparison", comparison, "Figure 4: detections of two models on the same images")
+    sub.add_argument("--task", required=True, help="its name")
     sub.add_argument("--split", required=True, type=Path)
     sub.add_argument("--first", required=True, nargs="+", type=Path, help="shards of the first model's predictions")
     sub.add_argument("--second", required=True, nargs="+", type=Path)

@@ -17,7 +17,7 @@ from datadistill.tasks.task import get_task
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, type=json.loads, help="the evaluation's spec, as canonical JSON")
-    parser.add_argument("--task", required=True, help="keypoints or objects")
+    parser.add_argument("--task", required=True, help="its name")
     parser.add_argument("--split", required=True, type=Path, help="COCO JSON with annotations")
     parser.add_argument("--predictions", required=True, nargs="+", type=Path, help="every shard of the predictions")
     parser.add_argument(
@@ -33,7 +33,7 @@ def main() -> None:
     expected = arguments.spec.get("refinement") or arguments.spec["predictions"]
     detections, _ = load_shards(arguments.predictions, expected)
     detections.require_exactly((image["id"] for image in split["images"]), f"predictions for {arguments.split}")
-    scores = score(split, task.results(detections), task.iou_type, name=str(arguments.split))
+    scores = score(split, task.results(detections), task, name=str(arguments.split))
     write_json(arguments.output, {"spec": arguments.spec, "split": str(arguments.split), **scores}, indent=1)
     print("  ".join(f"{key} {'n/a' if value is None else f'{value:.1f}'}" for key, value in scores["metrics"].items()))
 

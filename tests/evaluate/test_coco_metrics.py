@@ -10,7 +10,9 @@ from coco_samples import box, coco, image, person
 from datadistill.errors import UserError
 from datadistill.evaluate.coco_metrics import score
 from datadistill.tasks.metrics import COCO_SIGMAS
+from datadistill.tasks.task import get_task
 
+TASKS = {"keypoints": get_task("keypoints"), "bbox": get_task("objects")}
 CAT, DOG = {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}
 
 
@@ -24,7 +26,7 @@ def as_result(annotation: dict, iou_type: str, confidence: float = 0.9) -> dict:
 
 
 def scored(split: dict, annotations: list[dict], iou_type: str, **more) -> dict:
-    return score(split, [as_result(a, iou_type, a.get("score", 0.9)) for a in annotations], iou_type, **more)
+    return score(split, [as_result(a, iou_type, a.get("score", 0.9)) for a in annotations], TASKS[iou_type], **more)
 
 
 def test_sigmas_are_cocos():
@@ -113,14 +115,14 @@ def test_keypoint_results_take_areas_from_keypoints_not_boxes():
     split = coco([image(1)], [truth])
     results = [as_result(truth, "keypoints"), as_result(ghost, "keypoints", 0.99)]
     with_boxes = [result | {"bbox": [0, 0, 500, 400]} for result in results]
-    assert score(split, with_boxes, "keypoints") == score(split, results, "keypoints")
-    assert score(split, results, "keypoints")["metrics"]["APm"] == pytest.approx(50.0)
+    assert score(split, with_boxes, TASKS["keypoints"]) == score(split, results, TASKS["keypoints"])
+    assert score(split, results, TASKS["keypoints"])["metrics"]["APm"] == pytest.approx(50.0)
 
 
 def test_no_results_score_zero_and_nothing_is_printed(capsys):
     split = coco([image(1)], [box(1, (10, 10, 100, 100), 3)], [CAT])
     before = copy.deepcopy(split)
-    assert score(split, [], "bbox")["metrics"]["AP"] == 0.0
+    assert score(split, [], TASKS["bbox"])["metrics"]["AP"] == 0.0
     scored(split, [box(1, (10, 10, 100, 100), 3)], "bbox")
     assert split == before
     assert capsys.readouterr().out == ""
@@ -136,26 +138,26 @@ def test_no_results_score_zero_and_nothing_is_printed(capsys):
 def test_foreign_results_are_refused(change, message):
     split = coco([image(1)], [box(1, (10, 10, 100, 100), 3)], [CAT])
     with pytest.raises(UserError, match=message):
-        score(split, [as_result(split["annotations"][0], "bbox") | change], "bbox", name="val")
+        score(split, [as_result(split["annotations"][0], "bbox") | change], TASKS["bbox"], name="val")
 
 
 def test_results_of_another_task_are_refused():
     split = coco([image(1)], [person(1, (10, 10, 60, 60))])
     with pytest.raises(UserError, match="without 'keypoints' can't be scored"):
-        score(split, [as_result(split["annotations"][0], "bbox")], "keypoints", name="val")
+        score(split, [as_result(split["annotations"][0], "bbox")], TASKS["keypoints"], name="val")
 
 
 def test_a_split_with_nothing_to_score_is_refused():
     with pytest.raises(UserError, match="val: no annotated instance"):
-        score(coco([image(1)], [box(1, (0, 0, 9, 9), 3, iscrowd=1)], [CAT]), [], "bbox", name="val")
+        score(coco([image(1)], [box(1, (0, 0, 9, 9), 3, iscrowd=1)], [CAT]), [], TASKS["bbox"], name="val")
     with pytest.raises(UserError, match="val: no category with keypoints"):
-        score(coco([image(1)], [], [CAT]), [], "keypoints", name="val")
+        score(coco([image(1)], [], [CAT]), [], TASKS["keypoints"], name="val")
 
 
 def test_keypoint_counts_other_than_cocos_are_refused():
     hand = {"id": 1, "name": "hand", "keypoints": [f"joint_{i}" for i in range(21)]}
     with pytest.raises(UserError, match="category 'hand': 21 keypoints"):
-        score(coco([image(1)], [], [hand]), [], "keypoints", name="val")
+        score(coco([image(1)], [], [hand]), [], TASKS["keypoints"], name="val")
 
 
 def test_a_detection_round_trip_through_the_task():
@@ -163,7 +165,6 @@ def test_a_detection_round_trip_through_the_task():
     import numpy as np
 
     from datadistill.detections import Detections
-    from datadistill.tasks.task import get_task
 
     tiny = person(1, (10, 10, 33, 33))
     keypoints = np.array(tiny["keypoints"], np.float32).reshape(1, 17, 3) + np.float32([0.5, 0.5, 0])
@@ -176,5 +177,5 @@ def test_a_detection_round_trip_through_the_task():
     for name in ("keypoints", "objects"):
         task = get_task(name)
         split = coco([image(1)], [tiny])
-        metrics = score(split, task.results(detections), task.iou_type)["metrics"]
+        metrics = score(split, task.results(detections), task)["metrics"]
         assert metrics["AP"] == pytest.approx(100.0)

@@ -11,15 +11,18 @@ from coco_samples import NAMES, PERSON, box, coco, image, person
 from datadistill.errors import UserError
 from datadistill.evaluate.label_quality import (
     compare_quality,
-    keypoint_similarity,
     label_quality,
     match_labels,
     mistakes,
 )
 from datadistill.tasks.metrics import COCO_SIGMAS
+from datadistill.tasks.oks import keypoint_similarity
+from datadistill.tasks.similarity import BoxOverlap
+from datadistill.tasks.task import get_task
 
 CAT, DOG, OWL = {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}, {"id": 9, "name": "owl"}
 SIGMAS = np.array(COCO_SIGMAS)
+PEOPLE, OBJECTS = get_task("keypoints"), get_task("objects")
 
 
 def test_precision_and_recall_by_category():
@@ -35,7 +38,7 @@ def test_precision_and_recall_by_category():
         box(2, (0, 0, 10, 10), 7, score=0.7),
     ]
     images = [image(1), image(2)]
-    report = label_quality(coco(images, made, [CAT, DOG, OWL]), coco(images, true, [CAT, DOG, OWL]), "bbox")["boxes"]
+    report = label_quality(coco(images, made, [CAT, DOG, OWL]), coco(images, true, [CAT, DOG, OWL]), OBJECTS)["boxes"]
     cat, dog, owl = report["by_category"]
     assert cat == {
         "id": 3, "name": "cat", "truth": 3, "labels": 4, "matched": 2,
@@ -52,7 +55,7 @@ def test_the_more_confident_label_gets_the_instance_and_a_duplicate_is_wrong():
     true = coco([image(1)], [box(1, (0, 0, 100, 100), 3)], [CAT])
     # The duplicate fits better (IoU 0.9 against 0.8) but comes second.
     made = coco([image(1)], [box(1, (0, 0, 90, 100), 3, score=0.6), box(1, (0, 0, 80, 100), 3, score=0.7)], [CAT])
-    first, second = match_labels(made, true, "bbox")
+    first, second = match_labels(made, true, BoxOverlap())
     assert (first.truth, second.truth["id"]) == (None, 0)
     assert (first.similarity, second.similarity) == pytest.approx((0.9, 0.8))
 
@@ -61,20 +64,20 @@ def test_the_more_confident_label_gets_the_instance_and_a_duplicate_is_wrong():
 def test_the_limit_is_an_iou_of_one_half(height, right):
     true = coco([image(1)], [box(1, (0, 0, 100, 100), 3)], [CAT])
     made = coco([image(1)], [box(1, (0, 0, 100, height), 3)], [CAT])
-    assert label_quality(made, true, "bbox")["boxes"]["overall"]["precision"] == float(right)
+    assert label_quality(made, true, OBJECTS)["boxes"]["overall"]["precision"] == float(right)
 
 
 def test_labels_of_another_category_or_image_are_wrong():
     true = coco([image(1), image(2)], [box(1, (0, 0, 10, 10), 3)], [CAT, DOG])
     made = coco([image(1), image(2)], [box(1, (0, 0, 10, 10), 7), box(2, (0, 0, 10, 10), 3)], [CAT, DOG])
-    assert label_quality(made, true, "bbox")["boxes"]["overall"]["matched"] == 0
+    assert label_quality(made, true, OBJECTS)["boxes"]["overall"]["matched"] == 0
 
 
 def test_labels_in_crowds_are_ignored():
     """Three labels lie in the crowd region, which absorbs them all; the crowd itself is not to be found."""
     true = coco([image(1)], [box(1, (0, 0, 10, 10), 3), box(1, (100, 0, 200, 100), 3, iscrowd=1)], [CAT])
     inside = [box(1, (x, 10, 20, 20), 3, score=0.9) for x in (110, 150, 190)]
-    report = label_quality(coco([image(1)], [*inside, box(1, (0, 0, 10, 10), 3)], [CAT]), true, "bbox")["boxes"]
+    report = label_quality(coco([image(1)], [*inside, box(1, (0, 0, 10, 10), 3)], [CAT]), true, OBJECTS)["boxes"]
     assert report["ignored"] == 3
     assert (report["overall"]["truth"], report["overall"]["labels"]) == (1, 1)
     assert (report["overall"]["precision"], report["overall"]["recall"]) == (1.0, 1.0)
@@ -97,7 +100,7 @@ def test_similarity_equals_cocos():
         truth.dataset, results.dataset = data, data | {"annotations": [made]}
         truth.createIndex()
         results.createIndex()
-        evaluator = COCOeval(truth, results, "keypoints")
+        evaluator = COCOeval(truth, results, PEOPLE.iou_type)
         evaluator._prepare()
         expected = evaluator.computeOks(1, 1)[0, 0]
         assert keypoint_similarity(made, true, SIGMAS) == pytest.approx(expected, abs=1e-9)
@@ -123,7 +126,7 @@ def test_people_by_similarity():
         [image(1)],
         [person(1, boxes[0]), person(1, boxes[1], shift=60.0), person(1, boxes[2], visible=0)],
     )
-    report = label_quality(made, true, "keypoints")
+    report = label_quality(made, true, PEOPLE)
     assert report["boxes"]["overall"]["matched"] == 3
     assert report["people"]["overall"] == {
         "truth": 3, "labels": 2, "matched": 1, "precision": 1 / 2, "recall": 1 / 3, "f1": 2 / 5,
@@ -133,7 +136,7 @@ def test_people_by_similarity():
 def test_labels_at_people_without_keypoints_are_ignored_for_keypoints_but_not_for_boxes():
     true = coco([image(1)], [person(1, (0, 0, 60, 100), visible=0)])
     made = coco([image(1)], [person(1, (0, 0, 60, 100))])
-    report = label_quality(made, true, "keypoints")
+    report = label_quality(made, true, PEOPLE)
     assert (report["people"]["ignored"], report["people"]["overall"]["labels"]) == (1, 0)
     assert report["boxes"]["overall"]["matched"] == 1
 
@@ -147,7 +150,7 @@ def test_keypoint_accuracy_and_error():
     true = coco([image(1)], [person(1, (0, 0, 100, 100), visible=10)])
     for shift, correct in ((5.0, 10), (6.0, 8)):
         made = coco([image(1)], [person(1, (0, 0, 100, 100), visible=12, shift=shift)])
-        report = label_quality(made, true, "keypoints")["keypoints"]
+        report = label_quality(made, true, PEOPLE)["keypoints"]
         assert (report["generated"], report["compared"], report["not_in_truth"]) == (12, 10, 2)
         assert report["correct"] == correct
         assert report["accuracy"] == correct / 10
@@ -163,24 +166,24 @@ def test_keypoint_accuracy_and_error():
 def test_keypoints_on_wrong_boxes_cost_precision_but_not_accuracy():
     true = coco([image(1)], [person(1, (0, 0, 100, 100))])
     made = coco([image(1)], [person(1, (0, 0, 100, 100)), person(1, (300, 300, 100, 100))])
-    report = label_quality(made, true, "keypoints")["keypoints"]
+    report = label_quality(made, true, PEOPLE)["keypoints"]
     assert (report["accuracy"], report["precision"]) == (1.0, 0.5)
 
 
 def test_only_images_of_the_labels_count():
     true = coco([image(1), image(2)], [box(1, (0, 0, 10, 10), 3), box(2, (0, 0, 10, 10), 3)], [CAT])
     made = coco([image(1)], [box(1, (0, 0, 10, 10), 3)], [CAT])
-    report = label_quality(made, true, "bbox")
+    report = label_quality(made, true, OBJECTS)
     assert (report["images"], report["boxes"]["overall"]["recall"]) == (1, 1.0)
     with pytest.raises(UserError, match=r"labels have 1 image\(s\) that the truth has not, the first with id 2"):
-        label_quality(coco([image(2)], [], [CAT]), coco([image(1)], [], [CAT]), "bbox")
+        label_quality(coco([image(2)], [], [CAT]), coco([image(1)], [], [CAT]), OBJECTS)
 
 
 def test_label_sets_side_by_side():
     true = coco([image(1)], [box(1, (0, 0, 10, 10), 3), box(1, (50, 0, 10, 10), 7)], [CAT, DOG])
     both = coco([image(1)], true["annotations"], [CAT, DOG])
     cats = coco([image(1)], true["annotations"][:1], [CAT, DOG])
-    report = compare_quality({"per category": both, "global": cats}, true, "bbox")
+    report = compare_quality({"per category": both, "global": cats}, true, OBJECTS)
     assert {name: entry["boxes"]["mean"]["recall"] for name, entry in report.items()} == {
         "per category": 1.0,
         "global": 0.5,
@@ -188,7 +191,7 @@ def test_label_sets_side_by_side():
 
 
 def test_an_empty_label_set_has_no_precision():
-    report = label_quality(coco([image(1)], []), coco([image(1)], [person(1, (0, 0, 9, 9))]), "keypoints")
+    report = label_quality(coco([image(1)], []), coco([image(1)], [person(1, (0, 0, 9, 9))]), PEOPLE)
     assert (report["boxes"]["overall"]["precision"], report["boxes"]["overall"]["recall"]) == (None, 0.0)
     assert report["keypoints"]["accuracy"] is None
 
@@ -197,4 +200,4 @@ def test_mistakes_worst_first():
     true = coco([image(i) for i in (1, 2, 3)], [box(i, (0, 0, 10, 10), 3) for i in (1, 2, 3)], [CAT])
     wrong = [box(1, (90, 90, 9, 9), 3, score=0.6), box(3, (90, 90, 9, 9), 3, score=0.8)]
     made = coco([image(i) for i in (1, 2, 3)], [*wrong, box(2, (0, 0, 10, 10), 3, score=0.9)], [CAT])
-    assert list(mistakes(made, true, "bbox").items()) == [(3, 0.8), (1, 0.6)]
+    assert list(mistakes(match_labels(made, true, BoxOverlap())).items()) == [(3, 0.8), (1, 0.6)]

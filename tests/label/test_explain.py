@@ -28,7 +28,7 @@ def labels_of(split: dict[str, Any]) -> dict[str, Any]:
         }
         for n, image in enumerate(split["images"])
     ]
-    return {"images": split["images"], "annotations": people}
+    return {"info": {"task": "keypoints"}, "images": split["images"], "annotations": people}
 
 
 def spec() -> RefinementSpec:
@@ -42,7 +42,7 @@ def test_each_transform_and_the_ensemble_are_shown(people: Any, split: dict[str,
     assert shown["box"] == [8.0, 10.0, 48.0, 70.0]
     assert shown["category"]["keypoints"] == tiny.NAMES
     assert np.array(shown["ensemble"]).shape == (5, 3)
-    apart = [t["keypoints"] for t in shown["transforms"]]
+    apart = [t["points"] for t in shown["transforms"]]
     assert any(np.abs(np.array(points) - np.array(shown["ensemble"])).max() > 0.5 for points in apart)
 
 
@@ -72,7 +72,7 @@ def test_people_too_small_to_be_looked_at_are_no_candidates() -> None:
 
 def test_no_labels_is_a_clear_error(people: Any, split: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="lower its thresholds"):
-        explain_ensemble(*people, split, {"annotations": []}, spec())
+        explain_ensemble(*people, split, {**labels_of(split), "annotations": []}, spec())
 
 
 def test_a_person_of_a_few_disputed_keypoints_is_chosen() -> None:

@@ -88,7 +88,7 @@ def test_the_chain_of_keypoints(
     plain = predictions_spec()
     predictions = chain.predict(plain, 2, "predictions")
     gate = GateSpec(plain.digest, "labelled", "with_keypoints", 1.5)
-    chain.run("gate", gate, *POOL, "--predictions", *predictions, "--output", "gate.json")
+    chain.run("gate", gate, "--task", "keypoints", *POOL, "--predictions", *predictions, "--output", "gate.json")
     assert (read_json("gate.json")["kept"], read_json("gate.json")["target"]) == (18, 2)
 
     refinement = RefinementSpec(plain.digest, gate.digest, SEVERAL, "probabilities", False)
@@ -151,7 +151,7 @@ def test_the_chain_of_keypoints(
 
     # A wider gate runs only the boxes that are new.
     wider = GateSpec(plain.digest, "labelled", "with_keypoints", 3.0)
-    chain.run("gate", wider, *POOL, "--predictions", *predictions, "--output", "wider.json")
+    chain.run("gate", wider, "--task", "keypoints", *POOL, "--predictions", *predictions, "--output", "wider.json")
     again = RefinementSpec(plain.digest, wider.digest, SEVERAL, "probabilities", False)
     common = ("--model", "model.pth", "--split", "pool.json", "--predictions", *predictions, "--gate", "wider.json")
     chain.run("refine", again, *common, "--output", "fresh.npz")
@@ -166,7 +166,7 @@ def test_the_chain_of_keypoints(
     with pytest.raises(UserError, match=r"1-of-2\.npz|0-of-2\.npz"):
         chain.run("refine", RefinementSpec("0" * 8, None, SEVERAL, "logits", False), *common[:-2], "--output", "x.npz")
     with pytest.raises(UserError, match=r"3 image\(s\) missing"):
-        chain.run("gate", gate, *POOL, "--predictions", predictions[0], "--output", "x.json")
+        chain.run("gate", gate, "--task", "keypoints", *POOL, "--predictions", predictions[0], "--output", "x.json")
     with pytest.raises(UserError, match="give --refinement"):
         chain.run("annotate", labels, *task, *POOL, "--predictions", *predictions, *output)
     assert not Path("x.npz").exists()

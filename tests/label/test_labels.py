@@ -85,7 +85,7 @@ def as_detections(data: dict[str, Any]) -> Detections:
 
 def fixed_thresholds(task: str, data: dict[str, Any], detections: Detections) -> tuple[Any, Thresholds]:
     chosen = spec(count_instances="all", instance_threshold=0.5, keypoint_threshold=0.5)
-    return chosen, choose(chosen, data, detections, detections if task == "keypoints" else None)
+    return chosen, choose(chosen, data, detections, detections if task == "keypoints" else None, task=get_task(task))
 
 
 def label_set(task: str, data: dict[str, Any]) -> dict[str, Any]:

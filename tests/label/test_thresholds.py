@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,18 @@ from datadistill.errors import UserError
 from datadistill.label import thresholds
 from datadistill.label.thresholds import (
     Thresholds,
-    choose,
     count_labelled,
     curve,
     fixed,
-    gate,
     match,
     read_gate,
     summary,
 )
 from datadistill.specs import GateSpec, LabelSetSpec, RefinementSpec
 from datadistill.tasks.task import get_task
+
+PEOPLE_TASK = get_task("keypoints")
+choose, gate = partial(thresholds.choose, task=PEOPLE_TASK), partial(thresholds.gate, task=PEOPLE_TASK)
 
 # Few distinct values, so that ties are the rule.
 tied = st.lists(st.sampled_from([0.06, 0.1, 0.25, 0.5, 0.5000001, 0.9, 0.99]), max_size=40)
@@ -106,7 +108,7 @@ def coco(images: int, people: list[tuple[int, int, int]], categories: tuple[int,
 
 
 def test_counting_leaves_out_crowds_and_divides_by_all_images() -> None:
-    counts = count_labelled(coco(5, [(1, 4, 0), (1, 2, 0), (1, 0, 0), (1, 3, 1)]))
+    counts = count_labelled(coco(5, [(1, 4, 0), (1, 2, 0), (1, 0, 0), (1, 3, 1)]), PEOPLE_TASK)
     assert counts.images == 5
     assert counts.instances == {1: 3}
     assert counts.with_keypoints == {1: 2}

@@ -6,9 +6,11 @@ from coco_samples import box, coco, image, person
 
 from datadistill.evaluate.label_quality import compare_quality
 from datadistill.report.pages import quality_page, thresholds_page
+from datadistill.tasks.task import get_task
 
 DASH = "\u2013"
 NOTE = "rendered data (proxy)"
+PEOPLE, OBJECTS = get_task("keypoints"), get_task("objects")
 
 
 def threshold(target, value, achieved, kept, available, outcome="matched") -> dict:
@@ -91,7 +93,7 @@ def test_quality_of_keypoints():
     images = [image(1)]
     truth = coco(images, [person(1, (0, 0, 100, 100)), person(1, (200, 0, 100, 100))])
     labels = coco(images, [person(1, (0, 0, 100, 100), visible=10, score=0.9), person(1, (400, 0, 50, 50), score=0.8)])
-    page = quality_page(compare_quality({"pool": labels}, truth, "keypoints"), title="pool", note=NOTE)
+    page = quality_page(compare_quality({"pool": labels}, truth, PEOPLE), task=PEOPLE, title="pool", note=NOTE)
     assert NOTE in page
     assert "| pool   | boxes  |     0.500 |  0.500 | 0.500 |     1 |      2 |    2 |       0 |" in page
     assert "| pool   | people |     0.500 |  0.500 | 0.500 |     1 |      2 |    2 |       0 |" in page
@@ -107,7 +109,7 @@ def test_quality_of_categories_side_by_side():
     true = [box(1, (0, 0, 10, 10), 3), box(1, (50, 0, 10, 10), 7), box(1, (90, 0, 10, 10), 7)]
     truth = coco(images, true, [cat, dog])
     sets = {"per category": coco(images, true, [cat, dog]), "global": coco(images, true[1:], [cat, dog])}
-    page = quality_page(compare_quality(sets, truth, "bbox"), title="pool", note=NOTE)
+    page = quality_page(compare_quality(sets, truth, OBJECTS), task=OBJECTS, title="pool", note=NOTE)
     table = page.split("## By category\n\n")[1].strip().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     assert cells[0] == [

@@ -18,8 +18,10 @@ from datadistill.report.comparison import (
 from datadistill.report.ensemble_picture import ensemble_figure, ensemble_from_json
 from datadistill.report.galleries import category_gallery_figure, choose_category_images, choose_images, gallery_figure
 from datadistill.report.picture_rows import read_picture
+from datadistill.tasks.task import get_task
 
 NOTE = "ours on rendered data (proxy)"
+PEOPLE, OBJECTS = get_task("keypoints"), get_task("objects")
 CAT, DOG = {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}
 
 
@@ -60,7 +62,7 @@ def check_files(paths, figure) -> None:
 def test_gallery(images, tmp_path, saved_figures):
     people = [person(i, (5, 5, 20, 40), score=0.1 * i, num_keypoints=17) for i in range(1, 9)]
     labels = coco(images, people)
-    paths = gallery_figure(labels, tmp_path / "figure3", seed=1, note=NOTE, columns=2, lines=1)
+    paths = gallery_figure(labels, tmp_path / "figure3", task=PEOPLE, seed=1, note=NOTE, columns=2, lines=1)
     (figure,) = saved_figures
     check_files(paths, figure)
     assert {"most confident", "random", "0.80", "0.70"} <= set(texts(figure))
@@ -77,7 +79,14 @@ def test_gallery_marks_mistakes(images, tmp_path, saved_figures):
     good = [person(i, (5, 5, 20, 40), score=0.5, num_keypoints=17) for i in range(1, 9)]
     wrong = person(4, (40, 5, 20, 40), score=0.9, num_keypoints=17)
     gallery_figure(
-        coco(images, [*good, wrong]), tmp_path / "g", seed=1, note=NOTE, truth=coco(images, good), columns=2, lines=1
+        coco(images, [*good, wrong]),
+        tmp_path / "g",
+        task=PEOPLE,
+        seed=1,
+        note=NOTE,
+        truth=coco(images, good),
+        columns=2,
+        lines=1,
     )
     (figure,) = saved_figures
     assert any(text.startswith("most confident mistakes") for text in texts(figure))
@@ -89,21 +98,21 @@ def test_gallery_marks_mistakes(images, tmp_path, saved_figures):
 
 def test_hidden_keypoints_are_not_drawn(images, tmp_path, saved_figures):
     labels = coco(images[:1], [person(1, (5, 5, 20, 40), visible=4, score=0.5)])
-    gallery_figure(labels, tmp_path / "g", seed=1, note=NOTE)
+    gallery_figure(labels, tmp_path / "g", task=PEOPLE, seed=1, note=NOTE)
     assert len(points(saved_figures[0].axes[0])) == 4
 
 
 def test_choice_of_images():
     scores = {1: 0.2, 2: 0.9, 3: 0.5, 4: 0.8, 5: 0.4}
-    labels = coco([image(i) for i in range(1, 8)], [box(i, (0, 0, 9, 9), score=s) for i, s in scores.items()])
-    labels["annotations"].append(box(6, (0, 0, 9, 9), score=1.0, num_keypoints=0))
-    chosen = choose_images(labels, 4, best=2, randomly=2)
+    labels = coco([image(i) for i in range(1, 8)], [person(i, (0, 0, 9, 9), score=s) for i, s in scores.items()])
+    labels["annotations"].append(person(6, (0, 0, 9, 9), visible=0, score=1.0))
+    chosen = choose_images(labels, PEOPLE, 4, best=2, randomly=2)
     assert chosen["best"] == [2, 4]
     assert set(chosen["random"]) < {1, 3, 5}
-    assert choose_images(labels, 4, best=2, randomly=2) == chosen
-    drawn = {tuple(choose_images(labels, seed, best=2, randomly=2)["random"]) for seed in range(20)}
+    assert choose_images(labels, PEOPLE, 4, best=2, randomly=2) == chosen
+    drawn = {tuple(choose_images(labels, PEOPLE, seed, best=2, randomly=2)["random"]) for seed in range(20)}
     assert len(drawn) > 1
-    assert len(choose_images(labels, 4, best=2, randomly=9)["random"]) == 3
+    assert len(choose_images(labels, PEOPLE, 4, best=2, randomly=9)["random"]) == 3
 
 
 def test_rare_categories_choose_their_image_first():
@@ -116,7 +125,7 @@ def test_rare_categories_choose_their_image_first():
 def test_gallery_by_category(images, tmp_path, saved_figures):
     made = [box(i, (5, 5, 20, 40), 3, score=0.5) for i in range(1, 9)] + [box(2, (30, 5, 20, 40), 7, score=0.7)]
     labels, truth = coco(images, made, [CAT, DOG]), coco(images, made[:-1], [CAT, DOG])
-    paths = category_gallery_figure(labels, tmp_path / "figure7", seed=1, note=NOTE, truth=truth)
+    paths = category_gallery_figure(labels, tmp_path / "figure7", task=OBJECTS, seed=1, note=NOTE, truth=truth)
     (figure,) = saved_figures
     check_files(paths, figure)
     assert {"cat (8 labels)", "dog (1 label)", "cat 0.50", "dog 0.70"} <= set(texts(figure))
@@ -127,7 +136,9 @@ def test_gallery_by_category(images, tmp_path, saved_figures):
 def test_more_categories_than_room_are_spread_evenly(images, tmp_path, saved_figures):
     categories = [{"id": i, "name": f"c{i}"} for i in range(1, 9)]
     made = [box(n, (5, 5, 20, 40), i, score=0.5) for i in range(1, 9) for n in range(1, 10 - i)]
-    category_gallery_figure(coco(images, made, categories), tmp_path / "g", seed=1, note=NOTE, columns=3, lines=1)
+    category_gallery_figure(
+        coco(images, made, categories), tmp_path / "g", task=OBJECTS, seed=1, note=NOTE, columns=3, lines=1
+    )
     titles = [axes.get_title(loc="left") for axes in saved_figures[0].axes]
     assert [title.split()[0] for title in titles] == ["c1", "c5", "c8"]
 
@@ -145,7 +156,15 @@ def test_ensemble(images, tmp_path, saved_figures):
     transforms = [("400", astray), ("400 flip", grid(1.0)), ("500", grid()), ("500 flip", grid())]
     picture = read_picture(images[0]["file_name"])
     paths = ensemble_figure(
-        picture, (10, 10, 40, 50), transforms, grid(), tmp_path / "figure2", note=NOTE, category=PERSON, truth=grid(0.5)
+        picture,
+        (10, 10, 40, 50),
+        transforms,
+        grid(),
+        tmp_path / "figure2",
+        task=PEOPLE,
+        note=NOTE,
+        category=PERSON,
+        truth=grid(0.5),
     )
     (figure,) = saved_figures
     check_files(paths, figure)
@@ -168,7 +187,7 @@ def test_a_person_at_the_edge_of_the_picture_is_not_cut_to_a_sliver(images, tmp_
     for left in (30, 61):
         transforms = [("400", grid()), ("500", grid())]
         box = (left, 10, left + 4, 50)
-        ensemble_figure(picture, box, transforms, grid(), tmp_path / "edge", note=NOTE, category=PERSON)
+        ensemble_figure(picture, box, transforms, grid(), tmp_path / "edge", task=PEOPLE, note=NOTE, category=PERSON)
         edge.append(saved_figures[-1].axes[0].get_xlim())
     assert edge[1][1] - edge[1][0] == pytest.approx(edge[0][1] - edge[0][0])
     assert edge[1][1] == 65
@@ -177,7 +196,7 @@ def test_a_person_at_the_edge_of_the_picture_is_not_cut_to_a_sliver(images, tmp_
 
 def test_a_score_at_the_right_edge_stays_inside(images, tmp_path, saved_figures):
     labels = coco(images[:1], [person(1, (61, 20, 4, 30), score=0.9)])
-    gallery_figure(labels, tmp_path / "edge", seed=1, note=NOTE, columns=1, lines=1)
+    gallery_figure(labels, tmp_path / "edge", task=PEOPLE, seed=1, note=NOTE, columns=1, lines=1)
     (axes,) = saved_figures[0].axes
     (score,) = [text for text in axes.texts if text.get_text() == "0.90"]
     saved_figures[0].draw_without_rendering()
@@ -189,14 +208,15 @@ def test_ensemble_from_json(images, tmp_path, saved_figures):
     values = {
         "image": images[0]["file_name"],
         "box": [10, 10, 40, 50],
-        "transforms": [{"label": str(size), "keypoints": grid().tolist()} for size in range(400, 1300, 50)],
+        "transforms": [{"label": str(size), "points": grid().tolist()} for size in range(400, 1300, 50)],
         "ensemble": grid().tolist(),
         "truth": None,
         "category": PERSON,
+        "task": "keypoints",
     }
     check_files(ensemble_from_json(values, tmp_path / "figure2", note=NOTE), saved_figures[0])
     assert len(saved_figures[0].axes) == 19
-    with pytest.raises(UserError, match="lacks category, ensemble"):
+    with pytest.raises(UserError, match="lacks category, ensemble, task"):
         ensemble_from_json({k: values[k] for k in ("image", "box", "transforms")}, tmp_path / "x", note=NOTE)
 
 
@@ -205,20 +225,22 @@ def test_comparison(images, tmp_path, saved_figures):
     first = [person(i, (5, 5, 20, 40), score=0.9) for i in (1, 2)]
     second = [person(1, (5, 5, 20, 40), score=0.69), person(2, (5, 5, 20, 40), score=0.7)]
     models = [("labelled images alone", first), ("distilled", second)]
-    paths = comparison_figure(split, models, [1, 2], tmp_path / "figure4", note=NOTE, score_threshold=0.7)
+    paths = comparison_figure(split, models, [1, 2], tmp_path / "figure4", task=PEOPLE, note=NOTE, score_threshold=0.7)
     (figure,) = saved_figures
     check_files(paths, figure)
     assert {"labelled images alone", "distilled"} <= set(texts(figure))
     assert [len(boxes(axes)) for axes in figure.axes] == [1, 1, 0, 1]
     # Three instances in the split: the first model has but two detections, the second three and a weaker one.
     weaker = [*second, person(2, (9, 5, 20, 40), score=0.3), person(1, (9, 5, 20, 40), score=0.2)]
-    comparison_figure(split, [models[0], ("b", weaker)], [1, 2], tmp_path / "matched", note=NOTE, score_threshold=None)
+    comparison_figure(
+        split, [models[0], ("b", weaker)], [1, 2], tmp_path / "matched", task=PEOPLE, note=NOTE, score_threshold=None
+    )
     assert [len(boxes(axes)) for axes in saved_figures[1].axes] == [1, 1, 1, 2]
     assert any("as many as there are instances" in text for text in texts(saved_figures[1]))
-    chosen = choose_comparison_images(split, 1, 2)
+    chosen = choose_comparison_images(split, PEOPLE, 1, 2)
     assert len(chosen) == 2
     assert set(chosen) < {1, 2, 3}
-    assert choose_comparison_images(split, 1, 2) == chosen
+    assert choose_comparison_images(split, PEOPLE, 1, 2) == chosen
 
 
 def test_detections_as_annotations():
@@ -226,7 +248,7 @@ def test_detections_as_annotations():
     detections = Detections(
         np.array([4, 9]), np.array([1]), np.float32([[1, 2, 4, 8]]), np.float32([0.5]), np.array([1]), keypoints
     )
-    (annotation,) = detections_as_annotations(detections)
+    (annotation,) = detections_as_annotations(detections, PEOPLE)
     assert (annotation["image_id"], annotation["bbox"], annotation["score"]) == (9, [1, 2, 3, 6], 0.5)
     assert annotation["keypoints"] == [10.0, 10.0, 2.0] * 17
 
@@ -243,4 +265,4 @@ def test_unreadable_pictures_and_empty_label_sets_are_named(images, tmp_path):
     with pytest.raises(UserError, match=r"missing\.jpg: can't be read as an image"):
         read_picture(tmp_path / "missing.jpg")
     with pytest.raises(UserError, match="the label set is empty"):
-        gallery_figure(coco(images, []), tmp_path / "g", seed=1, note=NOTE)
+        gallery_figure(coco(images, []), tmp_path / "g", task=PEOPLE, seed=1, note=NOTE)

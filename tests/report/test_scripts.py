@@ -145,7 +145,7 @@ def test_figures_of_pictures(world):
     )  # fmt: skip
     assert gallery.returncode == 0, gallery.stderr
     comparison = run(
-        "make_figure.py", "comparison", "--split", "truth.json", "--first", "0.npz", "1.npz", "--second", "0.npz",
+        "make_figure.py", "comparison", "--task", "keypoints", "--split", "truth.json", "--first", "0.npz", "1.npz", "--second", "0.npz",
         "1.npz", "--first-label", "a", "--second-label", "b", "--output-stem", "f/comparison", where=world,
     )  # fmt: skip
     assert comparison.returncode == 0, comparison.stderr

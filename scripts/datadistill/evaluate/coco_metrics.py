@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datadistill.errors import UserError
-from datadistill.tasks.metrics import COCO_SIGMAS, METRICS, STATS_INDEX
+from datadistill.tasks.task import Task
 
 if TYPE_CHECKING:
     from pycocotools.coco import COCO
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def score(
-    split: Mapping[str, Any], results: Sequence[Mapping[str, Any]], iou_type: str, *, name: str = "the split"
+    split: Mapping[str, Any], results: Sequence[Mapping[str, Any]], task: Task, *, name: str = "the split"
 ) -> dict[str, Any]:
     """Score COCO results on a split.
 
     `split` is a COCO dictionary with annotations; `results` are COCO results (`image_id`, `category_id`, `score`, and
-    `bbox` as x, y, width, height or `keypoints` as x, y, score triples, pixel indices as in COCO's annotation files);
-    `iou_type` is "keypoints" or "bbox". Every image of the split counts, with or without results.
+    `bbox` as x, y, width, height or `keypoints` as x, y, score triples, pixel indices as in COCO's annotation files), as
+    `Task.results` makes them. Every image of the split counts, with or without results.
 
     Returns `metrics` (AP, AP50, ... in per cent; None where no instance of that size exists), `per_category` (one entry
     a category: id, name, AP or None, instances), and the numbers of `images`, `instances` (without crowds) and
@@ -32,26 +32,24 @@ def score(
     Keypoint results take their areas from the extent of their keypoints, as on COCO's server, even if they carry a box:
     areas taken from boxes would move APm and APl.
 
-    Raises `UserError` for an unknown `iou_type`, results of images or categories that the split has not, a split
+    Raises `UserError` for results of images or categories that the split has not, a split
     without an instance to score, and keypoint counts without COCO's fall-offs; `name` names the split in these
     messages.
     """
-    if iou_type not in METRICS:
-        raise UserError(f"iou_type {iou_type!r} is unknown; use one of {', '.join(METRICS)}")
-    categories = _scored_categories(split, iou_type, name)
-    truth = _prepared_truth(split, categories, iou_type, name)
-    _check_results(results, truth, iou_type, name)
+    categories = task.scored_categories(sorted(split["categories"], key=lambda category: category["id"]), name)
+    truth = _prepared_truth(split, categories, task, name)
+    _check_results(results, truth, task.iou_type, name)
 
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluator = _evaluator(truth, _prepared_results(results, iou_type), iou_type)
+        evaluator = _evaluator(truth, _prepared_results(results, task.iou_type), task)
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
 
-    counted = [a for a in truth["annotations"] if not a["iscrowd"] and (iou_type == "bbox" or a["num_keypoints"] > 0)]
+    counted = [a for a in truth["annotations"] if not a["iscrowd"] and task.has_target(a)]
     return {
-        "iou_type": iou_type,
-        "metrics": {key: _per_cent(evaluator.stats[i]) for key, i in STATS_INDEX[iou_type].items()},
+        "iou_type": task.iou_type,
+        "metrics": {key: _per_cent(evaluator.stats[i]) for key, i in task.stats.items()},
         "per_category": [
             {
                 "id": category["id"],
@@ -67,28 +65,8 @@ def score(
     }
 
 
-def keypoint_sigmas(count: int, where: str) -> tuple[float, ...]:
-    """COCO's fall-offs for `count` keypoints; a `UserError` where COCO defines none."""
-    if count != len(COCO_SIGMAS):
-        raise UserError(
-            f"{where}: {count} keypoints, but COCO's keypoint similarity is defined for its {len(COCO_SIGMAS)}"
-        )
-    return COCO_SIGMAS
-
-
-def _scored_categories(split: Mapping[str, Any], iou_type: str, name: str) -> list[dict[str, Any]]:
-    categories = sorted(split["categories"], key=lambda category: category["id"])
-    if iou_type == "keypoints":
-        categories = [category for category in categories if category.get("keypoints")]
-        for category in categories:
-            keypoint_sigmas(len(category["keypoints"]), f"{name}, category {category['name']!r}")
-    if not categories:
-        raise UserError(f"{name}: no category with keypoints, so there is nothing to score; check the annotation file")
-    return categories
-
-
 def _prepared_truth(
-    split: Mapping[str, Any], categories: Iterable[Mapping[str, Any]], iou_type: str, name: str
+    split: Mapping[str, Any], categories: Iterable[Mapping[str, Any]], task: Task, name: str
 ) -> dict[str, Any]:
     """A copy for pycocotools to write into: scored categories only, ids from 1 (it takes id 0 for "unmatched")."""
     known = {category["id"] for category in categories}
@@ -96,19 +74,17 @@ def _prepared_truth(
     for annotation in split["annotations"]:
         if annotation["category_id"] not in known:
             continue
-        missing = {"area", "bbox", *(["keypoints"] if iou_type == "keypoints" else [])} - annotation.keys()
+        missing = {"area", "bbox", *task.own_fields} - annotation.keys()
         if missing:
             raise UserError(
                 f"{name}: annotation {annotation.get('id')} lacks {', '.join(sorted(missing))}, "
                 "which COCO's metrics need"
             )
-        copy = {key: annotation[key] for key in ("image_id", "category_id", "bbox", "area")}
+        copy = {key: annotation[key] for key in ("image_id", "category_id", "bbox", "area", *task.own_fields)}
         copy |= {"id": len(annotations) + 1, "iscrowd": int(annotation.get("iscrowd", 0))}
-        if iou_type == "keypoints":
-            copy["keypoints"] = annotation["keypoints"]
-            copy["num_keypoints"] = sum(v > 0 for v in annotation["keypoints"][2::3])
+        copy["num_keypoints"] = task.parts(annotation)
         annotations.append(copy)
-    if all(a["iscrowd"] or (iou_type == "keypoints" and not a["num_keypoints"]) for a in annotations):
+    if all(a["iscrowd"] or not task.has_target(a) for a in annotations):
         raise UserError(f"{name}: no annotated instance to score against; evaluate on a split with annotations")
     images = [{"id": image["id"]} for image in split["images"]]
     return {"images": images, "annotations": annotations, "categories": [dict(c) for c in categories]}
@@ -137,13 +113,22 @@ def _prepared_results(results: Sequence[Mapping[str, Any]], iou_type: str) -> li
     return [{key: result[key] for key in ("image_id", "category_id", "score", iou_type)} for result in results]
 
 
-def _evaluator(truth: dict[str, Any], results: list[dict[str, Any]], iou_type: str) -> COCOeval:
+def _evaluator(truth: dict[str, Any], results: list[dict[str, Any]], task: Task) -> COCOeval:
+    import numpy as np
     from pycocotools.cocoeval import COCOeval
 
     ground_truth = _indexed(truth)
     # loadRes can't take an empty list.
     detections = ground_truth.loadRes(results) if results else _indexed(truth | {"annotations": []})
-    return COCOeval(ground_truth, detections, iou_type)
+    evaluator = COCOeval(ground_truth, detections, task.iou_type)
+    sigmas = task.sigmas(truth["categories"][0], "the split")
+    # pycocotools has COCO's own, as tenths: their last bits are part of its metrics.
+    if sigmas is not None and not (
+        len(sigmas) == len(evaluator.params.kpt_oks_sigmas)
+        and np.allclose(evaluator.params.kpt_oks_sigmas, sigmas, 1e-9)
+    ):
+        evaluator.params.kpt_oks_sigmas = np.array(sigmas)
+    return evaluator
 
 
 def _indexed(dataset: dict[str, Any]) -> COCO:

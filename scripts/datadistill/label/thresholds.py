@@ -25,6 +25,7 @@ from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.files import digest, read_json
 from datadistill.specs import GateSpec, LabelSetSpec, RefinementSpec
+from datadistill.tasks.task import Task
 
 COUNT_INSTANCES = ("with_keypoints", "all")
 CURVE_POINTS = 512
@@ -110,15 +111,15 @@ class LabelledCounts:
         return self.keypoints / max(1, sum(self.counted(count_instances).values()))
 
 
-def count_labelled(split: Mapping[str, Any]) -> LabelledCounts:
-    """Counts of a split in COCO form."""
+def count_labelled(split: Mapping[str, Any], task: Task) -> LabelledCounts:
+    """Counts of a split in COCO form; the task counts visible keypoints, if it has any."""
     instances = {c["id"]: 0 for c in split["categories"]}
     with_keypoints = dict(instances)
     keypoints = 0
     for annotation in split["annotations"]:
         if annotation.get("iscrowd", 0):
             continue
-        visible = sum(v > 0 for v in (annotation.get("keypoints") or ())[2::3])
+        visible = task.parts(annotation)
         instances[annotation["category_id"]] += 1
         with_keypoints[annotation["category_id"]] += visible > 0
         keypoints += visible
@@ -129,7 +130,7 @@ def count_labelled(split: Mapping[str, Any]) -> LabelledCounts:
     return LabelledCounts(len(split["images"]), instances, with_keypoints, keypoints)
 
 
-def gate(spec: GateSpec, labelled: Mapping[str, Any], predictions: Detections) -> dict[str, Any]:
+def gate(spec: GateSpec, labelled: Mapping[str, Any], predictions: Detections, *, task: Task) -> dict[str, Any]:
     """The score from which boxes are worth refining: the instance threshold for `margin` times the target.
 
     Any label set whose target is at most `margin` times this one needs no further inference. JSON values: `threshold`
@@ -138,7 +139,7 @@ def gate(spec: GateSpec, labelled: Mapping[str, Any], predictions: Detections) -
     if spec.margin < 1:
         raise UserError(f"gate_margin: {spec.margin} is below 1 and would drop boxes that become labels; use 1 or more")
     _require_pool(predictions)
-    target = count_labelled(labelled).instances_per_image(spec.count_instances)
+    target = count_labelled(labelled, task).instances_per_image(spec.count_instances)
     _require_target(target, spec.count_instances)
     chosen = match(predictions.scores, spec.margin * target, len(predictions.image_ids))
     # Where no box passes, a number just above the highest score says so in a form that needs no special case.
@@ -201,7 +202,12 @@ def _thresholds(values: Mapping[str, Any]) -> dict[int, Threshold]:
 
 
 def choose(
-    spec: LabelSetSpec, labelled: Mapping[str, Any], predictions: Detections, refined: Detections | None = None
+    spec: LabelSetSpec,
+    labelled: Mapping[str, Any],
+    predictions: Detections,
+    refined: Detections | None = None,
+    *,
+    task: Task,
 ) -> Thresholds:
     """Thresholds of a label set.
 
@@ -210,7 +216,7 @@ def choose(
     labelled split without instances, and a threshold that reaches below the gate.
     """
     _require_pool(predictions)
-    counts = count_labelled(labelled)
+    counts = count_labelled(labelled, task)
     counted = counts.counted(spec.count_instances)
     images = len(predictions.image_ids)
     overall_target = spec.instance_ratio * counts.instances_per_image(spec.count_instances)

@@ -93,9 +93,7 @@ def build_config(spec: ModelSpec, categories: Sequence[dict[str, Any]], *, devic
     cfg = model_zoo.get_config(task.base_config)
     cfg.MODEL.DEVICE = device
     cfg.MODEL.WEIGHTS = ""
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(categories)
-    if cfg.MODEL.KEYPOINT_ON:
-        cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_KEYPOINTS = len(categories[0]["keypoints"])
+    task.configure(cfg, categories)
     _configure_network(cfg, spec.network)
     _configure_training(cfg, spec)
     return cfg

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from datadistill.report.drawing import SIDES, by_image, draw_annotations
+from datadistill.detections import Detections
+from datadistill.report.drawing import by_image, draw_annotations
 from datadistill.report.picture_rows import Panel, PanelRow, join_sentences, read_picture, save_rows
-from datadistill.tasks.keypoints import pixel_indices
+from datadistill.tasks.task import Task, boxes_xywh, rows
 
 
 def comparison_figure(
@@ -20,6 +19,7 @@ def comparison_figure(
     ids: Sequence[int],
     stem: str | Path,
     *,
+    task: Task,
     note: str,
     score_threshold: float | None,
 ) -> list[Path]:
@@ -38,16 +38,15 @@ def comparison_figure(
         panels = tuple(
             Panel(
                 pictures[number],
-                lambda axes, entries=shown[number]: draw_annotations(axes, entries, categories),
+                lambda axes, entries=shown[number]: draw_annotations(axes, entries, categories, task),
             )
             for number in ids
         )
         rows.append(PanelRow(label, panels))
-    sides = SIDES if any("keypoints" in a for _, drawn in models for a in drawn) else ""
     which = "Each model's detections, as many as there are instances in the split"
     if score_threshold is not None:
         which = f"Detections with a score of at least {score_threshold:g}"
-    return save_rows(rows, stem, join_sentences(note, sides, which))
+    return save_rows(rows, stem, join_sentences(note, task.picture_note, which))
 
 
 def _matching_score(split: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> float:
@@ -57,28 +56,21 @@ def _matching_score(split: Mapping[str, Any], detections: Sequence[Mapping[str, 
     return scores[instances - 1] if 0 < instances <= len(scores) else 0.0
 
 
-def choose_comparison_images(split: Mapping[str, Any], seed: int, count: int) -> list[int]:
+def choose_comparison_images(split: Mapping[str, Any], task: Task, seed: int, count: int) -> list[int]:
     """Ids of `count` images with annotated instances, drawn by `seed`: not picked by how the models do on them."""
-    with_instances = {
-        a["image_id"] for a in split["annotations"] if not a.get("iscrowd", 0) and a.get("num_keypoints", 1)
-    }
+    with_instances = {a["image_id"] for a in split["annotations"] if not a.get("iscrowd", 0) and task.has_target(a)}
     return random.Random(seed).sample(sorted(with_instances), min(count, len(with_instances)))
 
 
-def detections_as_annotations(detections: Any) -> list[dict[str, Any]]:
-    """COCO annotations (box, score, and keypoints as pixel indices, all visible) of a `Detections`, for drawing."""
-    converted = []
-    ids = detections.image_ids[detections.image_index]
-    for i, (left, top, right, bottom) in enumerate(detections.boxes.tolist()):
-        annotation = {
-            "id": i + 1,
-            "image_id": int(ids[i]),
-            "category_id": int(detections.categories[i]),
-            "bbox": [left, top, right - left, bottom - top],
-            "score": float(detections.scores[i]),
+def detections_as_annotations(detections: Detections, task: Task) -> list[dict[str, Any]]:
+    """COCO annotations of `detections`, for drawing: box, score, and what the task shows beside them."""
+    return rows(
+        {
+            "id": list(range(1, len(detections) + 1)),
+            "image_id": detections.ids.tolist(),
+            "category_id": detections.categories.tolist(),
+            "bbox": boxes_xywh(detections).tolist(),
+            "score": detections.scores.tolist(),
+            **task.shown_fields(detections),
         }
-        if detections.keypoints is not None:
-            points = pixel_indices(detections.keypoints[i, :, :2])
-            annotation["keypoints"] = np.insert(points, 2, 2.0, axis=1).ravel().tolist()
-        converted.append(annotation)
-    return converted
+    )

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datadistill.errors import UserError
-from datadistill.report.drawing import SIDES, WRONG, draw_person
+from datadistill.report.drawing import WRONG, Pen
 from datadistill.report.figure_style import note_height, save_figure, style
 from datadistill.report.picture_rows import GAP, WIDTH, fixed_figure, join_sentences, picture_axes, read_picture
+from datadistill.tasks.task import Task, get_task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ def ensemble_figure(
     ensemble: np.ndarray,
     stem: str | Path,
     *,
+    task: Task,
     note: str,
     category: Mapping[str, Any],
     truth: np.ndarray | None = None,
@@ -50,7 +52,7 @@ def ensemble_figure(
     small = (height - (lines - 1) * (title + GAP)) / lines
     total_width = columns * (small * aspect + GAP) + len(large) * (height * aspect + GAP) + 2 * margin
     far = f"Rings: more than {reach:.{0 if reach >= 10 else 1}f} px (a tenth of the box's size) from the ensemble"
-    note = join_sentences(note, SIDES, far)
+    note = join_sentences(note, task.picture_note, far)
     with style():
         figure = fixed_figure(total_width, height + title + 0.04 + note_height(note, total_width))
         top = figure.get_size_inches()[1] - title - 0.04
@@ -58,12 +60,12 @@ def ensemble_figure(
             line, column = divmod(i, columns)
             x, y = margin + column * (small * aspect + GAP), top - line * (small + title + GAP) - small
             axes = picture_axes(figure, x, y, small * aspect, small, image, label, limits)
-            draw_person(axes, keypoints, category, size=0.55 * small + 0.2)
+            task.draw_points(Pen(axes), np.asarray(keypoints, float), category, size=0.55 * small + 0.2)
             _ring_far_keypoints(axes, np.asarray(keypoints, float), ensemble, reach)
         x = margin + columns * (small * aspect + GAP)
         for label, keypoints in large:
             axes = picture_axes(figure, x, top - height, height * aspect, height, image, label, limits, bold=True)
-            draw_person(axes, keypoints, category, size=0.3 * height + 0.4)
+            task.draw_points(Pen(axes), np.asarray(keypoints, float), category, size=0.3 * height + 0.4)
             x += height * aspect + GAP
         return save_figure(figure, stem, note)
 
@@ -71,20 +73,21 @@ def ensemble_figure(
 def ensemble_from_json(values: Mapping[str, Any], stem: str | Path, *, note: str) -> list[Path]:
     """`ensemble_figure` of plain JSON values.
 
-    `image` (file name), `box` (left, top, right, bottom), `transforms` (list of `label`, `keypoints`), `ensemble`,
-    `truth` (or null) and `category` (COCO's). Keypoints are K triples; all coordinates continuous, in the original
+    `image` (file name), `box` (left, top, right, bottom), `transforms` (list of `label`, `points`), `ensemble`,
+    `truth` (or null), `category` (COCO's) and `task` (its name). Points are K triples; all coordinates continuous, in the original
     image.
     """
-    missing = {"image", "box", "transforms", "ensemble", "category"} - values.keys()
+    missing = {"image", "box", "transforms", "ensemble", "category", "task"} - values.keys()
     if missing:
         raise UserError(f"{stem}: the input of the figure lacks {', '.join(sorted(missing))}")
     truth = values.get("truth")
     return ensemble_figure(
         read_picture(values["image"]),
         values["box"],
-        [(entry["label"], np.asarray(entry["keypoints"], float)) for entry in values["transforms"]],
+        [(entry["label"], np.asarray(entry["points"], float)) for entry in values["transforms"]],
         np.asarray(values["ensemble"], float),
         stem,
+        task=get_task(values["task"]),
         note=note,
         category=values["category"],
         truth=None if truth is None else np.asarray(truth, float),

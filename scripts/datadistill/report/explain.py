@@ -12,7 +12,7 @@ from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.label.refine import refine
 from datadistill.specs import RefinementSpec
-from datadistill.tasks.keypoints import continuous
+from datadistill.tasks.task import Task, get_task
 
 if TYPE_CHECKING:
     import torch
@@ -32,9 +32,10 @@ def explain_ensemble(
 ) -> dict[str, Any]:
     """One person, chosen by `most_telling` among the `candidates` best-scored large ones of a label set.
 
-    Returns `image` (path), `box` (xyxy), `score`, `transforms` (`label`, `keypoints`), `ensemble`, `truth` (or None)
-    and `category` (COCO's entry); keypoints are (K, 3): x, y in continuous coordinates of the image, and score (truth: visibility).
+    Returns `image` (path), `box` (xyxy), `score`, `transforms` (`label`, `points`), `ensemble`, `truth` (or None),
+    `task` (its name, as the label set has it) and `category` (COCO's entry); points are (K, 3): x, y in continuous coordinates of the image, and score (truth: visibility).
     """
+    task = get_task(labels["info"]["task"])
     people = candidate_people(labels["annotations"], candidates)
     if not people:
         raise UserError("the label set has no instance to show; lower its thresholds")
@@ -57,11 +58,12 @@ def explain_ensemble(
         "box": box.tolist(),
         "score": float(detections.scores[chosen]),
         "transforms": [
-            {"label": transform.name, "keypoints": points[chosen].tolist()}
+            {"label": transform.name, "points": points[chosen].tolist()}
             for transform, points in zip(spec.transforms, stacked, strict=True)
         ],
         "ensemble": ensemble[chosen].tolist(),
-        "truth": _truth(truth, image_id, box) if truth else None,
+        "truth": _truth(truth, task, image_id, box) if truth else None,
+        "task": task.name,
         "category": next(c for c in categories if c["id"] == int(detections.categories[chosen])),
     }
 
@@ -104,11 +106,11 @@ def most_telling(points: np.ndarray, boxes: np.ndarray) -> int:
     return int(np.argmax(np.where(median <= np.median(median), high, -1.0)))
 
 
-def _truth(truth: Mapping[str, Any], image_id: int, box: np.ndarray) -> list[list[float]] | None:
+def _truth(truth: Mapping[str, Any], task: Task, image_id: int, box: np.ndarray) -> list[list[float]] | None:
     """Keypoints of the true person whose box overlaps most (IoU of at least 0.5), in continuous coordinates."""
     best, chosen = 0.5, None
     for annotation in truth["annotations"]:
-        if annotation["image_id"] != image_id or not annotation.get("num_keypoints"):
+        if annotation["image_id"] != image_id or not task.has_target(annotation):
             continue
         x, y, w, h = annotation["bbox"]
         overlap = np.clip(np.minimum(box[2:], [x + w, y + h]) - np.maximum(box[:2], [x, y]), 0, None).prod()
@@ -117,4 +119,4 @@ def _truth(truth: Mapping[str, Any], image_id: int, box: np.ndarray) -> list[lis
             best, chosen = overlap / union, annotation
     if chosen is None:
         return None
-    return continuous(chosen["keypoints"]).tolist()
+    return task.points(chosen).tolist()

@@ -1,4 +1,4 @@
-"""Galleries of generated labels: people (the paper's Figure 3), objects by category (Figure 7)."""
+"""Galleries of generated labels: the most confident images (the paper's Figure 3), an image a category (Figure 7)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datadistill.evaluate.label_quality import match_labels, mistakes
-from datadistill.report.drawing import SIDES, WRONG, by_image, draw_annotations, draw_truth
+from datadistill.report.drawing import WRONG, by_image, draw_annotations, draw_truth
 from datadistill.report.picture_rows import Panel, PanelRow, join_sentences, read_picture, save_rows
+from datadistill.tasks.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,33 +23,35 @@ def gallery_figure(
     labels: Mapping[str, Any],
     stem: str | Path,
     *,
+    task: Task,
     seed: int,
     note: str,
     truth: Mapping[str, Any] | None = None,
     columns: int = 5,
     lines: int = 2,
 ) -> list[Path]:
-    """Figure 3: images with generated keypoints and their box scores.
+    """Figure 3: images with generated labels and their box scores.
 
     Rows: the most confident images, then `lines` rows drawn at random by `seed` from the rest, and where the hidden
     `truth` is known the images with the most confident mistakes. `labels` is a label set's COCO dictionary. In the
-    row of mistakes wrong people have a pink box, and the truth is drawn in thin green.
+    row of mistakes wrong labels have a pink box, and the truth is drawn in thin green.
     """
-    chosen = choose_images(labels, seed, columns, columns * lines)
-    rows = [PanelRow("most confident", tuple(_label_panels(labels, chosen["best"])))]
+    chosen = choose_images(labels, task, seed, columns, columns * lines)
+    rows = [PanelRow("most confident", tuple(_label_panels(labels, task, chosen["best"])))]
     for i in range(0, len(chosen["random"]), columns):
         heading = "random" if i == 0 else ""
-        rows.append(PanelRow(heading, tuple(_label_panels(labels, chosen["random"][i : i + columns]))))
+        rows.append(PanelRow(heading, tuple(_label_panels(labels, task, chosen["random"][i : i + columns]))))
     if truth is not None:
-        rows += _mistake_row(labels, truth, "keypoints", columns)
+        rows += _mistake_row(labels, truth, task, columns)
     rows = [row for row in rows if row.panels]
-    return save_rows(rows, stem, join_sentences(note, SIDES, "Numbers: box scores"))
+    return save_rows(rows, stem, join_sentences(note, task.picture_note, "Numbers: box scores"))
 
 
 def category_gallery_figure(
     labels: Mapping[str, Any],
     stem: str | Path,
     *,
+    task: Task,
     seed: int,
     note: str,
     truth: Mapping[str, Any] | None = None,
@@ -72,22 +75,22 @@ def category_gallery_figure(
     panels = []
     for category in frequent:
         title = f"{names[category]} ({counts[category]:,} label{'s' if counts[category] > 1 else ''})"
-        panels += _label_panels(labels, [images[category]], title)
+        panels += _label_panels(labels, task, [images[category]], title)
     heading = "one image a category, the most frequent first"
     rows = [PanelRow(heading if i == 0 else "", tuple(panels[i : i + columns])) for i in range(0, len(panels), columns)]
     if truth is not None:
-        rows += _mistake_row(labels, truth, "bbox", columns)
+        rows += _mistake_row(labels, truth, task, columns)
     return save_rows(rows, stem, note)
 
 
-def choose_images(labels: Mapping[str, Any], seed: int, best: int, randomly: int) -> dict[str, list[int]]:
+def choose_images(labels: Mapping[str, Any], task: Task, seed: int, best: int, randomly: int) -> dict[str, list[int]]:
     """Image ids of a gallery, the same for the same seed: `best` by mean box score, and `random` ones of the rest.
 
-    Only images with labels; for keypoints, with a visible keypoint.
+    Only images with a label that holds what the task is about (for keypoints, a visible one).
     """
     scores = defaultdict(list)
     for annotation in labels["annotations"]:
-        if annotation.get("num_keypoints", 1):
+        if task.has_target(annotation):
             scores[annotation["image_id"]].append(annotation.get("score", 0.0))
     ranked = sorted(scores, key=lambda image: (-float(np.mean(scores[image])), image))
     rest = sorted(ranked[best:])
@@ -107,34 +110,33 @@ def choose_category_images(labels: Mapping[str, Any], categories: Iterable[int],
     return chosen
 
 
-def _label_panels(labels: Mapping[str, Any], ids: Sequence[int], title: str = "") -> list[Panel]:
+def _label_panels(labels: Mapping[str, Any], task: Task, ids: Sequence[int], title: str = "") -> list[Panel]:
     images = {image["id"]: image for image in labels["images"]}
     annotations = by_image(labels["annotations"])
     categories = {category["id"]: category for category in labels["categories"]}
     return [
         Panel(
             read_picture(images[number]["file_name"]),
-            lambda axes, entries=annotations[number]: draw_annotations(axes, entries, categories),
+            lambda axes, entries=annotations[number]: draw_annotations(axes, entries, categories, task),
             title,
         )
         for number in ids
     ]
 
 
-def _mistake_row(labels: Mapping[str, Any], truth: Mapping[str, Any], kind: str, columns: int) -> list[PanelRow]:
-    ids = list(mistakes(labels, truth, kind))[:columns]
-    wrong = {
-        match.label["id"] for match in match_labels(labels, truth, kind) if match.truth is None and not match.ignored
-    }
+def _mistake_row(labels: Mapping[str, Any], truth: Mapping[str, Any], task: Task, columns: int) -> list[PanelRow]:
+    matches = match_labels(labels, truth, task.similarity())
+    ids = list(mistakes(matches))[:columns]
+    wrong = {match.label["id"] for match in matches if match.truth is None and not match.ignored}
     images = {image["id"]: image for image in labels["images"]}
     made, true = by_image(labels["annotations"]), by_image(truth["annotations"])
     categories = {category["id"]: category for category in labels["categories"]}
 
     def draw(axes: Axes, number: int) -> None:
-        draw_truth(axes, true[number], categories)
+        draw_truth(axes, true[number], categories, task)
         right = [annotation for annotation in made[number] if annotation["id"] not in wrong]
-        draw_annotations(axes, right, categories)
-        draw_annotations(axes, [a for a in made[number] if a["id"] in wrong], categories, colour=WRONG)
+        draw_annotations(axes, right, categories, task)
+        draw_annotations(axes, [a for a in made[number] if a["id"] in wrong], categories, task, colour=WRONG)
 
     panels = tuple(
         Panel(read_picture(images[number]["file_name"]), lambda axes, number=number: draw(axes, number))

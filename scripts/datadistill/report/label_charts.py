@@ -150,7 +150,7 @@ def label_quality_figure(reports: Mapping[str, Mapping[str, Any]], stem: str | P
     """
     first = next(iter(reports.values()))
     with style():
-        figure = (_keypoint_quality if "keypoints" in first else _category_quality)(reports)
+        figure = (_keypoint_quality if first.get("keypoints") else _category_quality)(reports)
         return save_figure(figure, stem, note)
 
 

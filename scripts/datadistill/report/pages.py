@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datadistill.report.markdown import markdown_table
+from datadistill.tasks.task import Task
 
 DASH = "\u2013"
 COUNTED = {
@@ -97,18 +98,21 @@ def _category_table(thresholds: Mapping[str, Any], per_category: bool) -> str:
     return markdown_table(headings, rows, right)
 
 
-def quality_page(reports: Mapping[str, Mapping[str, Any]], *, title: str, note: str) -> str:
+def quality_page(reports: Mapping[str, Mapping[str, Any]], *, task: Task, title: str, note: str) -> str:
     """Quality of label sets of one split against its hidden truth (`quality.compare_quality`), side by side."""
+    from datadistill.tasks.similarity import BoxOverlap
+
+    boxes, own = BoxOverlap(), task.similarity()
     first = next(iter(reports.values()))
     blocks = [
         f"# Label quality: {title}",
         note,
         f"Against the hidden truth of {first['images']:,} images. A label is right if it matches a free true instance "
-        "of its category with an IoU of at least 0.5"
-        + (" (boxes) or an OKS of at least 0.5 (people)." if "people" in first else "."),
+        f"of its category with {boxes.phrase}"
+        + (f" (boxes) or {own.phrase} ({own.name})." if own.name != boxes.name else "."),
         _overall_table(reports),
     ]
-    if "keypoints" in first:
+    if first.get("keypoints"):
         blocks += ["## Keypoints", _keypoint_tables(reports)]
     if len(first["boxes"]["by_category"]) > 1:
         blocks += ["## By category", _by_category_table(reports)]
@@ -118,10 +122,10 @@ def quality_page(reports: Mapping[str, Mapping[str, Any]], *, title: str, note: 
 def _overall_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for name, report in reports.items():
-        for kind in ("boxes", "people"):
-            if kind not in report:
+        # An entry with an overall is about instances, by the similarity that it is named after.
+        for kind, entry in report.items():
+            if not isinstance(entry, Mapping) or "overall" not in entry:
                 continue
-            entry = report[kind]
             rows.append([name, kind, *_instance_cells(entry["overall"]), *_count_cells(entry)])
             if len(entry["by_category"]) > 1:
                 means = [_number(entry["mean"][key], 3) for key in ("precision", "recall", "f1")]

@@ -6,18 +6,28 @@ Boxes come from one untransformed pass; keypoints from the average of their heat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
+from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Task, rounded
 from datadistill.values import is_finite
 
 if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+
     from datadistill.detections import Detections
+    from datadistill.evaluate.label_quality import Match
     from datadistill.label.thresholds import Thresholds
+    from datadistill.report.drawing import Pen
+    from datadistill.tasks.similarity import Similarity
 
 HALF_PIXEL = 0.5
 """COCO's keypoints are pixel indices, a detector's are continuous: index + 0.5 is the pixel's centre."""
+
+
+LEFT, RIGHT = "#F5A623", "#3FA9F5"
+"""Colours of a person's sides, so that an inverted person (the paper's Figure 3) can be seen."""
 
 
 class Keypoints(Task):
@@ -26,9 +36,15 @@ class Keypoints(Task):
     name = "keypoints"
     base_config = "Detectron1-Comparisons/keypoint_rcnn_R_50_FPN_1x.yaml"
     iou_type = "keypoints"
+    stats: ClassVar = {"AP": 0, "AP50": 1, "AP75": 2, "APm": 3, "APl": 4}
+    own_fields = ("keypoints",)
+    has_keypoints = True
+    scored_keypoints = len(COCO_SIGMAS)
     coco_file = "person_keypoints"
     refines = True
     default_count_instances = "with_keypoints"
+    picture_note = "Orange: a person's left; blue: right"
+    gallery_by_category = False
 
     def has_target(self, annotation: Mapping[str, Any]) -> bool:
         """Is any keypoint labelled? As Detectron 1 and 2 filter training images."""
@@ -56,6 +72,14 @@ class Keypoints(Task):
         annotation["keypoints"] = _check_keypoints(annotation.get("keypoints"), what, len(category["keypoints"]))
         annotation["num_keypoints"] = sum(v > 0 for v in annotation["keypoints"][2::3])
         return annotation
+
+    def configure(self, cfg: CfgNode, categories: Sequence[Mapping[str, Any]]) -> None:
+        super().configure(cfg, categories)
+        cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_KEYPOINTS = len(categories[0]["keypoints"])
+
+    def parts(self, annotation: Mapping[str, Any]) -> int:
+        """Visible keypoints."""
+        return sum(v > 0 for v in (annotation.get("keypoints") or ())[2::3])
 
     def label_fields(self, detections: Detections, thresholds: Thresholds) -> dict[str, list[Any]]:
         """`keypoints` in COCO's form, `num_keypoints` and `keypoint_scores`.
@@ -86,6 +110,103 @@ class Keypoints(Task):
         points, scores = pixel_indices(detections.keypoints[..., :2]), detections.keypoints[..., 2:]
         rows = np.concatenate([points, scores.astype("float64")], axis=2)
         return {"keypoints": rows.reshape(len(detections), -1).tolist()}
+
+    def scored_categories(self, categories: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+        """Those with keypoints, for which there must be fall-offs."""
+        posed = [category for category in categories if category.get("keypoints")]
+        for category in posed:
+            self.sigmas(category, f"{name}, category {category['name']!r}")
+        if not posed:
+            raise UserError(
+                f"{name}: no category with keypoints, so there is nothing to score; check the annotation file"
+            )
+        return posed
+
+    def sigmas(self, category: Mapping[str, Any], where: str) -> tuple[float, ...]:
+        """COCO's; a `UserError` where COCO defines none for so many keypoints."""
+        count = len(category["keypoints"])
+        if count != len(COCO_SIGMAS):
+            raise UserError(
+                f"{where}: {count} keypoints, but COCO's keypoint similarity is defined for its {len(COCO_SIGMAS)}"
+            )
+        return COCO_SIGMAS
+
+    def similarity(self) -> Similarity:
+        """OKS."""
+        from datadistill.tasks.oks import KeypointSimilarity
+
+        return KeypointSimilarity(self._fall_offs)
+
+    def part_quality(self, matches: Sequence[Match], truth: Mapping[str, Any]) -> dict[str, Any]:
+        """`keypoints`: see `oks.keypoint_report`."""
+        from datadistill.tasks.oks import keypoint_report
+
+        return {"keypoints": keypoint_report(matches, truth, self._fall_offs)}
+
+    def _fall_offs(self, category: Mapping[str, Any]) -> Any:
+        import numpy as np
+
+        return np.array(self.sigmas(category, f"category {category['name']!r}"))
+
+    def shown_fields(self, detections: Detections) -> dict[str, list[Any]]:
+        """`keypoints` as pixel indices, all visible."""
+        import numpy as np
+
+        if detections.keypoints is None:
+            return {}
+        points = np.insert(pixel_indices(detections.keypoints[..., :2]), 2, 2.0, axis=2)
+        return {"keypoints": points.reshape(len(detections), -1).tolist()}
+
+    def draw(
+        self,
+        pen: Pen,
+        annotation: Mapping[str, Any],
+        category: Mapping[str, Any],
+        *,
+        score: str,
+        shade: str,
+        colour: str | None,
+        named: bool,
+    ) -> None:
+        """A person in a thin box with its score; one whose keypoints aren't known, as an object."""
+        if "keypoints" not in annotation or not category.get("keypoints"):
+            super().draw(pen, annotation, category, score=score, shade=shade, colour=colour, named=named)
+            return
+        # Thinner for small people, measured on paper.
+        size = min(max(0.35 + 0.55 * pen.inches(annotation["bbox"][3], 1), 0.4), 1.2)
+        self.draw_points(pen, self.points(annotation), category, size=size)
+        pen.box(annotation["bbox"], colour or pen.neutral, 1.4 if colour else 0.5, score)
+
+    def draw_truth(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any]) -> None:
+        """A person as plain lines; one without labelled keypoints as an object."""
+        if not category.get("keypoints") or not self.has_target(annotation):
+            super().draw_truth(pen, annotation, category)
+            return
+        points = self.points(annotation)
+        for a, b in category.get("skeleton", ()):
+            if points[a - 1, 2] > 0 and points[b - 1, 2] > 0:
+                pen.line(points[[a - 1, b - 1], :2], pen.truth, 0.7)
+
+    def points(self, annotation: Mapping[str, Any]) -> Any:
+        """Pixel indices made continuous; an unlabelled one stays at 0, 0."""
+        return continuous(annotation["keypoints"])
+
+    def draw_points(self, pen: Pen, points: Any, category: Mapping[str, Any], *, size: float) -> None:
+        """Limbs and keypoints of one person; those whose third value is 0 are left out.
+
+        A limb is coloured by the sides of its ends: left, right, or white between them.
+        """
+        names = category["keypoints"]
+        sides = [LEFT if "left" in name else RIGHT if "right" in name else pen.neutral for name in names]
+        visible = points[:, 2] > 0
+        for a, b in category.get("skeleton", ()):
+            if visible[a - 1] and visible[b - 1]:
+                ends = {sides[a - 1], sides[b - 1]} - {pen.neutral}
+                colour = ends.pop() if len(ends) == 1 else pen.neutral
+                pen.line(points[[a - 1, b - 1], :2], colour, 1.5 * size)
+        for (x, y, _), side, shown in zip(points, sides, visible, strict=True):
+            if shown:
+                pen.dot(x, y, side, 2.6 * size)
 
 
 def _check_keypoints(values: Any, what: str, count: int) -> list[float]:

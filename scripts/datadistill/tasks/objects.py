@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
 from datadistill.tasks.task import Task, boxes_xywh
@@ -19,6 +19,7 @@ class Objects(Task):
     name = "objects"
     base_config = "Detectron1-Comparisons/faster_rcnn_R_50_FPN_noaug_1x.yaml"
     iou_type = "bbox"
+    stats: ClassVar = {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "APm": 4, "APl": 5}
     coco_file = "instances"
     refines = False
     default_count_instances = "all"
@@ -40,6 +41,10 @@ class Objects(Task):
         annotation.pop("keypoints", None)
         annotation.pop("num_keypoints", None)
         return annotation
+
+    def learns_from(self, other: str) -> bool:
+        """Whatever else is annotated, there are boxes."""
+        return True
 
     def label_fields(self, detections: Detections, thresholds: Thresholds) -> dict[str, list[Any]]:
         """A box says all."""

@@ -1,25 +1,49 @@
 """What a task is: the one interface behind which keypoints and objects differ, and the registry of tasks.
 
-Importing it is light (Snakemake does, while it parses). A third task is one more module here with a subclass of `Task`,
-and its name in `TASKS`.
+Importing it is light (Snakemake does, while it parses). A third task is one module with a subclass of `Task` and an
+instance of it, `TASK`: here, with its name in `BUILT_IN`, or anywhere that Python finds it, named in the environment
+variable `DATADISTILL_TASKS` (modules, separated by commas; the last part of a module's name is the task's).
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
-from datadistill.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
-    from datadistill.detections import Detections
-    from datadistill.label.thresholds import Thresholds
-    from datadistill.specs import LabelSetSpec
+    from detectron2.config import CfgNode
 
-TASKS = ("keypoints", "objects")
+    from datadistill.detections import Detections
+    from datadistill.evaluate.label_quality import Match
+    from datadistill.label.thresholds import Thresholds
+    from datadistill.report.drawing import Pen
+    from datadistill.specs import LabelSetSpec
+    from datadistill.tasks.similarity import Similarity
+    from datadistill.transforms import Transform
+
+BUILT_IN = ("keypoints", "objects")
+TASKS_VARIABLE = "DATADISTILL_TASKS"
+
+
+def task_modules() -> dict[str, str]:
+    """The module of every task by the task's name: those of this package, then those of the environment variable."""
+    listed = [module.strip() for module in os.environ.get(TASKS_VARIABLE, "").split(",") if module.strip()]
+    modules = {name: f"datadistill.tasks.{name}" for name in BUILT_IN}
+    for module in listed:
+        name = module.rpartition(".")[2]
+        if name in modules:
+            raise UserError(f"{TASKS_VARIABLE}: there is a task {name!r} already; rename the module {module}")
+        modules[name] = module
+    return modules
+
+
+TASKS = tuple(task_modules())
+"""The names of all tasks, as they were when this was imported: what a config may say."""
 
 COORDINATE_DECIMALS = 3
 SCORE_DECIMALS = 6
@@ -29,16 +53,26 @@ class Task(ABC):
     """What differs between tasks. Everything else in the chain is shared.
 
     - `base_config`: path in detectron2's model zoo of the config that a model of this task starts from.
-    - `iou_type`: how pycocotools scores it.
+    - `iou_type`: how pycocotools scores it; `stats`: its metrics in the order of the paper's columns, and where
+      pycocotools puts them in its summary.
+    - `own_fields`: the fields of a COCO annotation, beside box and area, that hold what this task predicts.
+    - `has_keypoints`: its annotations have the config's `num_keypoints`.
+    - `scored_keypoints`: the number of keypoints that its metrics are defined for; None: any.
     - `coco_file`: how the files of COCO's releases that this task reads begin.
     - `refines`: the labels need a second pass over boxes that survive a gate (keypoints from averaged heatmaps).
       A task that doesn't refine merges the boxes of all transforms in its one pass.
+    - `picture_note`: what a picture with its labels says about their colours; `gallery_by_category`: a gallery shows an
+      image a category (else the most confident ones, and some at random).
     - `default_count_instances`: which labelled instances the threshold's target counts, "with_keypoints" or "all".
     """
 
     name: ClassVar[str]
     base_config: ClassVar[str]
     iou_type: ClassVar[str]
+    stats: ClassVar[Mapping[str, int]]
+    own_fields: ClassVar[tuple[str, ...]] = ()
+    has_keypoints: ClassVar[bool] = False
+    scored_keypoints: ClassVar[int | None] = None
     coco_file: ClassVar[str]
     refines: ClassVar[bool]
     default_count_instances: ClassVar[str]
@@ -46,7 +80,25 @@ class Task(ABC):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of its metrics, in the order of the paper's columns."""
-        return METRICS[self.iou_type]
+        return tuple(self.stats)
+
+    # What the network is asked for.
+
+    def configure(self, cfg: CfgNode, categories: Sequence[Mapping[str, Any]]) -> None:
+        """Set what the heads of this task need in detectron2's config, from the categories of the labelled split."""
+        cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(categories)
+
+    def first_pass(
+        self, transforms: tuple[Transform, ...], plain: tuple[Transform, ...], *, last: bool
+    ) -> tuple[tuple[Transform, ...], bool]:
+        """The transforms of the pass over all images, and whether it predicts keypoints.
+
+        `transforms` are those asked for, `plain` the plain pass alone; `last`: no second pass follows. A task that
+        refines looks once and leaves all transforms to the second pass; another one merges the boxes of all of them.
+        """
+        return (plain, last) if self.refines else (transforms, False)
+
+    # Annotations of others.
 
     @abstractmethod
     def has_target(self, annotation: Mapping[str, Any]) -> bool:
@@ -69,6 +121,16 @@ class Task(ABC):
         `category` is one of `clean_categories`; `what` names the annotation in a `UserError`.
         """
 
+    def learns_from(self, other: str) -> bool:
+        """Can it learn from a split that was annotated for the task named `other`?"""
+        return other == self.name
+
+    def parts(self, annotation: Mapping[str, Any]) -> int:
+        """How many labelled parts (keypoints) an annotated instance has: what a threshold of parts is matched to."""
+        return 0
+
+    # Labels and results.
+
     @abstractmethod
     def label_fields(self, detections: Detections, thresholds: Thresholds) -> dict[str, list[Any]]:
         """Columns that this task adds to COCO annotations made of `detections` (one entry a detection)."""
@@ -76,6 +138,68 @@ class Task(ABC):
     @abstractmethod
     def result_fields(self, detections: Detections) -> dict[str, list[Any]]:
         """Columns that this task adds to COCO results made of `detections` (one entry a detection)."""
+
+    # Metrics and the quality of labels.
+
+    def scored_categories(self, categories: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+        """Those of a split's categories that are scored; a `UserError` where `name` has none, or one that can't be."""
+        if not categories:
+            raise UserError(f"{name}: no category, so there is nothing to score; check the annotation file")
+        return list(categories)
+
+    def sigmas(self, category: Mapping[str, Any], where: str) -> tuple[float, ...] | None:
+        """The fall-off of each keypoint of a category in the object keypoint similarity; None without keypoints."""
+        return None
+
+    def similarity(self) -> Similarity:
+        """What decides whether a label is right."""
+        from datadistill.tasks.similarity import BoxOverlap
+
+        return BoxOverlap()
+
+    def part_quality(self, matches: Sequence[Match], truth: Mapping[str, Any]) -> dict[str, Any]:
+        """What is to be said of parts of instances, for `matches` of boxes: entries for the report of label quality."""
+        return {}
+
+    # Pictures.
+
+    picture_note: ClassVar[str] = ""
+    gallery_by_category: ClassVar[bool] = True
+
+    def shown_fields(self, detections: Detections) -> dict[str, list[Any]]:
+        """Columns of COCO annotations of `detections` that `draw` needs, beside box, category and score."""
+        return {}
+
+    def draw(
+        self,
+        pen: Pen,
+        annotation: Mapping[str, Any],
+        category: Mapping[str, Any],
+        *,
+        score: str,
+        shade: str,
+        colour: str | None,
+        named: bool,
+    ) -> None:
+        """Draw an annotation: here its box, in its category's `shade` with name and `score`, the text only if `named`.
+
+        `colour` overrides every other colour of boxes.
+        """
+        pen.box(annotation["bbox"], colour or shade, 1.2, f"{category['name']} {score}" if named else "")
+
+    def points(self, annotation: Mapping[str, Any]) -> Any:
+        """(K, 3) positions in continuous coordinates, and visibilities, of an annotation; for tasks that refine."""
+        raise NotImplementedError(f"task {self.name} has no points")
+
+    def draw_points(self, pen: Pen, points: Any, category: Mapping[str, Any], *, size: float) -> None:
+        """Draw (K, 3) points in continuous coordinates, but those whose third value is 0; for tasks that refine."""
+        raise NotImplementedError(f"task {self.name} has no points")
+
+    def draw_truth(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any]) -> None:
+        """Draw an instance of the hidden truth: thin, in the pen's colour for it."""
+        pen.box(annotation["bbox"], pen.truth, 0.7, "", dashed=True)
+
+    # Shared by all tasks.
 
     def keep_for_training(self, annotations: Iterable[Mapping[str, Any]]) -> bool:
         """Does training use an image with these COCO annotations? Labelled and generated images alike."""
@@ -95,7 +219,7 @@ class Task(ABC):
             raise UserError(
                 f"task {self.name}: thresholds need {'refined' if self.refines else 'no refined'} detections"
             )
-        return choose(spec, labelled, predictions, refined)
+        return choose(spec, labelled, predictions, refined, task=self)
 
     def annotations(self, detections: Detections, thresholds: Thresholds, *, source: str) -> list[dict[str, Any]]:
         """COCO annotations of the detections that pass `thresholds`, in order, with ids from 1.
@@ -143,6 +267,11 @@ def rounded(values: Any, decimals: int) -> Any:
     return values.astype("float64").round(decimals).tolist()
 
 
+def ratio(part: float, whole: float) -> float | None:
+    """`part` / `whole`, undefined (None) where there is no whole."""
+    return part / whole if whole else None
+
+
 def rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Columns of equal length as one dict a row."""
     names = tuple(columns)
@@ -151,9 +280,20 @@ def rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 def get_task(name: str) -> Task:
     """The task of that name; an unknown one is a `UserError` that lists those there are."""
-    if name not in TASKS:
-        raise UserError(f"task: unknown task {name!r}; known: {', '.join(TASKS)}")
-    return importlib.import_module(f"datadistill.tasks.{name}").TASK
+    modules = task_modules()
+    if name not in modules:
+        raise UserError(f"task: unknown task {name!r}; known: {', '.join(modules)}")
+    try:
+        task = importlib.import_module(modules[name]).TASK
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{TASKS_VARIABLE}: {modules[name]} can't be used as a task ({error}); it must be on PYTHONPATH and define TASK"
+        ) from error
+    if task.name != name:
+        raise UserError(
+            f"{TASKS_VARIABLE}: {modules[name]} defines the task {task.name!r}; name the module like its task"
+        )
+    return task
 
 
-__all__ = ["TASKS", "Task", "boxes_xywh", "get_task", "rounded", "rows"]
+__all__ = ["TASKS", "TASKS_VARIABLE", "Task", "boxes_xywh", "get_task", "ratio", "rounded", "rows", "task_modules"]

@@ -246,7 +246,8 @@ def _comparison(experiments: Experiments, figure: Mapping[str, Any]) -> tuple[li
     split = experiments.paths.split(evaluations[0].split)
     shards = [_prediction_shards(experiments, evaluation) for evaluation in evaluations]
     columns = str(min(5, figure["images"]))
-    arguments = ["--split", split, "--first", *shards[0], "--first-label", models[0][0]]
+    task = experiments.models[evaluations[0].model].spec.task
+    arguments = ["--task", task, "--split", split, "--first", *shards[0], "--first-label", models[0][0]]
     return [split, *shards[0], *shards[1]], [
         *arguments,
         "--second",
@@ -330,5 +331,5 @@ def ensemble_sources(experiments: Experiments, name: str) -> tuple[LabelSet, str
     figure = _entry(experiments, "figures", name)
     label_set = figure_label_set(experiments, figure)
     if label_set.refinement is None:
-        raise UserError(f"figures: {name}: a figure of kind ensemble needs a label set of keypoints")
+        raise UserError(f"figures: {name}: a figure of kind ensemble needs a label set whose task refines")
     return label_set, label_set.refinement
