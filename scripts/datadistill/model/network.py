@@ -176,7 +176,7 @@ def _configure_training(cfg: CfgNode, spec: ModelSpec) -> None:
 
 
 def load_model(path: str | Path, device: str = "cpu") -> tuple[torch.nn.Module, CfgNode, list[dict[str, Any]]]:
-    """The network of a model file in evaluation mode, its config and its COCO categories (sorted by id).
+    """The network of a model file in evaluation mode, accelerated, its config and its COCO categories (sorted by id).
 
     Loads tensors and plain values only: no code in the file is executed.
     """
@@ -185,6 +185,8 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[torch.nn.Module, 
     import_detectron2()
     from detectron2.config import CfgNode
     from detectron2.modeling import build_model
+
+    from datadistill.model.acceleration import accelerate
 
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -198,5 +200,6 @@ def load_model(path: str | Path, device: str = "cpu") -> tuple[torch.nn.Module, 
     cfg.MODEL.DEVICE = device
     model = build_model(cfg)
     model.load_state_dict(saved["model"])
+    accelerate(model)
     model.eval()
     return model, cfg, saved["categories"]

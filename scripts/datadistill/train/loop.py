@@ -30,6 +30,7 @@ from detectron2.utils import comm
 from datadistill.data.splits import fraction_ids
 from datadistill.errors import UserError
 from datadistill.files import atomic_write, read_json, write_json, write_json_lines
+from datadistill.model.acceleration import accelerate
 from datadistill.model.frozen_proposals import take_over
 from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
@@ -299,6 +300,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     torch.manual_seed(model_seed(spec.seed, _INITIAL_WEIGHTS, 0))
     model = build_model(cfg)
     _load_initial_weights(model, cfg, spec, files)
+    accelerate(model)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
     device_ids = None if options.device == "cpu" else [int(os.environ.get("LOCAL_RANK", "0"))]
@@ -460,7 +462,7 @@ def _write_results(
     with atomic_write(files.model, "wb") as stream:
         torch.save(
             {
-                "model": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
+                "model": {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()},
                 "spec": json.loads(json.dumps(spec.canonical())),
                 "config": portable.dump(),
                 "categories": categories,

@@ -1,0 +1,49 @@
+"""The same network, computed faster: what detectron2 builds, with some of its modules replaced by equivalents.
+
+Losses, gradients and detections are those of detectron2's modules to rounding, and names and tensors of `state_dict()`
+are unchanged, so that model files and checkpoints are interchangeable. Most of it is for CPUs, where it was measured
+(docs/results.md); on a GPU only frozen norms are folded.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from datadistill.model.frozen_norms import fold_frozen_norms
+from datadistill.model.roi_align import MatrixROIPooler
+from datadistill.model.sparse_gradient import SparseGradientConv2d
+
+
+class Contiguous(nn.Module):
+    """Gives a tensor in the default memory format: detectron2's keypoint loss takes a `.view` of the heatmaps."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(...) to the same values, contiguous."""
+        return x.contiguous()
+
+
+def accelerate(model: nn.Module) -> None:
+    """Replace modules of a detectron2 network, whose weights are loaded, by faster equivalents; in place.
+
+    Before an optimizer is built, though it makes no difference to one: parameters stay the same objects.
+    """
+    fold_frozen_norms(model)
+    if next(model.parameters()).device.type != "cpu":
+        return
+    model.to(memory_format=torch.channels_last)
+    heads = model.roi_heads
+    for name in ("box_pooler", "keypoint_pooler"):
+        pooler = getattr(heads, name, None)
+        if MatrixROIPooler.can_replace(pooler):
+            setattr(heads, name, MatrixROIPooler(pooler))
+    if getattr(heads, "keypoint_on", False) and isinstance(heads.keypoint_head, nn.Sequential):
+        heads.keypoint_head.append(Contiguous())
+    _sparse_gradients(model.proposal_generator.rpn_head)
+
+
+def _sparse_gradients(rpn_head: nn.Module) -> None:
+    for parent in list(rpn_head.modules()):
+        for name, child in parent.named_children():
+            if SparseGradientConv2d.can_replace(child):
+                setattr(parent, name, SparseGradientConv2d(child))
