@@ -77,7 +77,7 @@ test-conda: $(READY)  ## the chain inside the conda environments (network; witho
 test-cluster: $(READY)  ## the chain on a real Slurm with two fake GPUs (Debian, root: installs Slurm, and removes it again)
 	@tests/cluster/run.sh
 
-lint: $(READY)  ## what style, schema and Snakemake have to say
+lint: $(READY)  ## what style, docs and Snakemake have to say
 	@ruff check
 	ruff format --check
 	snakefmt --check Snakefile rules
@@ -89,7 +89,7 @@ format: $(READY)  ## put code and rules into the project's format
 	ruff format
 	snakefmt Snakefile rules
 
-docs: $(READY)  ## write config/README.md from config/schema.yaml
+docs: $(READY)  ## write config/README.md from the statement of the config
 	@python scripts/document_config.py
 
 clean-env:  ## remove .venv

@@ -43,9 +43,10 @@ def _rest(split: Split, paths: Paths) -> dict[str, object]:
 
 def _link_images(split: Split, folder: str, paths: Paths) -> None:
     link, made = Path(paths.split_images(split.id)), Path(paths.split(split.id))
-    if link.is_symlink() and os.readlink(link) == folder:
+    before = os.readlink(link) if link.is_symlink() else None
+    if before == folder:
         return
-    if made.exists():
+    if before is not None and made.exists():
         _check_moved(split.name, read_split(str(made)), str(link), folder)
     link.parent.mkdir(parents=True, exist_ok=True)
     # A link is renamed over the other: no job finds none.
