@@ -14,15 +14,14 @@ rule fetch:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
         # One at a time: each checks the free disk space for itself alone.
         downloads=1,
     params:
-        root=shlex.quote(CONFIG["data_root"]),
+        root=CONFIG["data_root"],
     shell:
-        'python "$SCRIPTS/fetch.py" --downloads "$SCRIPTS/../config/downloads.yaml" --names {wildcards.download}'
-        " --root {params.root} --output {output} > {log} 2>&1"
+        'python "$SCRIPTS/fetch.py" --downloads "$SCRIPTS/../config/downloads.yaml" --names {wildcards.download:q}'
+        " --root {params.root:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule render:
@@ -36,15 +35,14 @@ rule render:
     priority: 10
     conda:
         "../envs/data.yaml"
-    threads: COMPUTE["data"]["threads"]
+    threads: THREADS["data"]
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        scene=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].scene)),
+        spec=lambda w: canonical_json(SPLITS[w.split].scene),
     shell:
-        'python "$SCRIPTS/render.py" --scene {params.scene} --images {output.images} --annotations {output.scenes}'
-        " --workers {threads} > {log} 2>&1"
+        'python "$SCRIPTS/render.py" --spec {params.spec:q} --images {output.images:q} --annotations {output.scenes:q}'
+        " --workers {threads:q} > {log:q} 2>&1"
 
 
 rule render_clips:
@@ -57,19 +55,19 @@ rule render_clips:
     priority: 10
     conda:
         "../envs/data.yaml"
-    threads: COMPUTE["data"]["threads"]
+    threads: THREADS["data"]
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        clips=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].scene)),
+        spec=lambda w: canonical_json(SPLITS[w.split].scene),
     shell:
-        'python "$SCRIPTS/render_clips.py" --clips {params.clips} --output {output} --workers {threads} > {log} 2>&1'
+        'python "$SCRIPTS/render_clips.py" --spec {params.spec:q} --output {output:q} --workers {threads:q} > {log:q} 2>&1'
 
 
 rule sample_frames:
     input:
-        unpack(INPUTS.split_sources),
+        # Rendered clips. A user's videos are no input: the script checks them.
+        clips=lambda w: SPLITS[w.split].data_files,
     output:
         split=PATHS.split(),
         ledger=PATHS.split_ledger(),
@@ -78,26 +76,27 @@ rule sample_frames:
     benchmark:
         PATHS.benchmark("sample_frames", "{split}")
     wildcard_constraints:
-        split=INPUTS.split_pattern(videos=True),
+        split=ids(split for split in SPLITS.values() if split.kind == "videos"),
     priority: 10
     conda:
         "../envs/data.yaml"
-    threads: COMPUTE["data"]["threads"]
+    threads: THREADS["data"]
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        arguments=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].arguments)),
+        spec=lambda w: canonical_json(SPLITS[w.split].arguments),
         # No output: it holds the journal that an interrupted sampling goes on from.
         images=PATHS.split_images(),
     shell:
-        'python "$SCRIPTS/sample_frames.py" --spec {params.arguments} --images {params.images}'
-        " --output {output.split} --ledger {output.ledger} --workers {threads} > {log} 2>&1"
+        'python "$SCRIPTS/sample_frames.py" --spec {params.spec:q} --images {params.images:q}'
+        " --output {output.split:q} --ledger {output.ledger:q} --workers {threads:q} > {log:q} 2>&1"
 
 
 rule split:
     input:
-        unpack(INPUTS.split_sources),
+        # What the spec names: annotations, lists of images to leave out, records of downloads.
+        data=lambda w: SPLITS[w.split].data_files,
+        sources=lambda w: [source.file for source in SPLITS[w.split].sources],
     output:
         split=PATHS.split(),
         ledger=PATHS.split_ledger(),
@@ -106,25 +105,26 @@ rule split:
     benchmark:
         PATHS.benchmark("split", "{split}")
     wildcard_constraints:
-        split=INPUTS.split_pattern(videos=False),
+        split=ids(split for split in SPLITS.values() if split.kind != "videos"),
     priority: 10
     conda:
         "../envs/data.yaml"
-    threads: COMPUTE["data"]["threads"]
+    threads: THREADS["data"]
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        arguments=lambda w: shlex.quote(canonical_json(EXPERIMENTS.splits[w.split].arguments)),
-        inputs=INPUTS.split_arguments,
+        spec=lambda w: canonical_json(SPLITS[w.split].arguments),
     shell:
-        'python "$SCRIPTS/make_split.py" --spec {params.arguments} --inputs {params.inputs}'
-        " --output {output.split} --ledger {output.ledger} --workers {threads} > {log} 2>&1"
+        'python "$SCRIPTS/make_split.py" --spec {params.spec:q} --sources {input.sources:q}'
+        " --output {output.split:q} --ledger {output.ledger:q} --workers {threads:q} > {log:q} 2>&1"
 
 
 rule check_leaks:
     input:
-        INPUTS.checked_splits,
+        # Pairs that must not share an image: the first of each, and the second.
+        first=lambda w: [first.file for first, _ in MODELS[w.model].disjoint],
+        second=lambda w: [second.file for _, second in MODELS[w.model].disjoint],
+        same_categories=lambda w: [split.file for split in MODELS[w.model].same_categories],
     output:
         PATHS.leaks(),
     log:
@@ -135,17 +135,14 @@ rule check_leaks:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
-    params:
-        pairs=INPUTS.disjoint_pairs,
-        categories=INPUTS.same_categories,
+        **RESOURCES["data"],
     shell:
-        'python "$SCRIPTS/check_leaks.py" --pairs {params.pairs} --same-categories {params.categories} --output {output} > {log} 2>&1'
+        'python "$SCRIPTS/check_leaks.py" --first {input.first:q} --second {input.second:q}'
+        " --same-categories {input.same_categories:q} --output {output:q} > {log:q} 2>&1"
 
 
 # Everything that must be right before a GPU is asked for: all images of the run fetched, sampled and checked, no split leaking
 # into another, all initial weights in place.
 rule data:
     input:
-        INPUTS.data_files(needs_of_run(EXPERIMENTS)),
+        data_files(EXPERIMENTS),

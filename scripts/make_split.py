@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 from datadistill.data.splits import make_split
 from datadistill.errors import UserError, run_script
 from datadistill.files import write_json
-
-
-def named_path(text: str) -> tuple[str, str]:
-    """`name=path` from the command line."""
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise argparse.ArgumentTypeError(f"{text!r} isn't of the form name=path")
-    return name, path
 
 
 def main() -> None:
@@ -23,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="the split's spec, as JSON")
     parser.add_argument(
-        "--inputs", nargs="*", type=named_path, default=[], help="name=path of the splits it derives from"
+        "--sources", nargs="*", type=Path, default=[], help="the splits that it is made from, each called NAME.json"
     )
     parser.add_argument("--output", required=True)
     parser.add_argument("--ledger", required=True)
@@ -33,7 +26,8 @@ def main() -> None:
         spec = json.loads(arguments.spec)
     except json.JSONDecodeError as error:
         raise UserError(f"--spec isn't JSON ({error})") from None
-    made = make_split(spec, dict(arguments.inputs), workers=arguments.workers)
+    sources = {path.name.removesuffix(".json"): str(path) for path in arguments.sources}
+    made = make_split(spec, sources, workers=arguments.workers)
     write_json(arguments.ledger, made.ledger, indent=1)
     write_json(arguments.output, made.split)
     print(

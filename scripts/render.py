@@ -14,12 +14,12 @@ from rendered.scene import SceneSpec, render_images
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scene", required=True, type=json.loads, help="scene, domain, images, size and seed, as JSON")
+    parser.add_argument("--spec", required=True, type=json.loads, help="scene, domain, images, size and seed, as JSON")
     parser.add_argument("--images", required=True, type=Path, help="folder to make")
     parser.add_argument("--annotations", required=True, type=Path, help="COCO JSON to write")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    scene = arguments.scene
+    scene = arguments.spec
     width, height = scene["size"]
     spec = SceneSpec(scene["scene"], scene["domain"], width, height, scene["seed"])
     shutil.rmtree(arguments.images, ignore_errors=True)

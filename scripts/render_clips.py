@@ -14,11 +14,11 @@ from rendered.scene import SceneSpec
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", required=True, type=json.loads, help="domain, count, frames, size and seed, as JSON")
+    parser.add_argument("--spec", required=True, type=json.loads, help="domain, count, frames, size and seed, as JSON")
     parser.add_argument("--output", required=True, type=Path, help="folder to make")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    clips = arguments.clips
+    clips = arguments.spec
     width, height = clips["size"]
     shutil.rmtree(arguments.output, ignore_errors=True)
     spec = SceneSpec("people", clips["domain"], width, height, clips["seed"])

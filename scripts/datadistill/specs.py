@@ -22,9 +22,9 @@ STAGE_VERSIONS: dict[str, int] = {
     "split": 1,
     "model": 2,
     "predictions": 1,
-    "gate": 1,
+    "gate": 2,
     "refinement": 1,
-    "label_set": 1,
+    "label_set": 2,
     "evaluation": 1,
 }
 
@@ -88,7 +88,8 @@ class ModelSpec(Spec):
     """A trained network. Teacher and student are roles: both are this.
 
     `labelled` and `label_set` are digests (`label_set` None: labelled images only); `fraction` of the label set's images is
-    used; `initial` is "imagenet", "random" or "teacher"; `weights` the digest of the initial weights, or None.
+    used; `initial` is "imagenet", "random" or "teacher"; `weights` the teacher's digest, or which release of the backbone's
+    ImageNet weights (None: the only one), wherever the file lies.
     """
 
     task: str
@@ -120,14 +121,24 @@ class PredictionsSpec(Spec):
     stage = "predictions"
 
 
+LEAST_MARGIN = 1.5
+"""Times the target's boxes that every gate lets pass at least, so that thresholds can be lowered without inference."""
+
+
 @dataclass(frozen=True)
 class GateSpec(Spec):
-    """Which boxes of a label set's predictions are worth refining: `margin` times as many as the target asks for."""
+    """Which boxes of a label set's predictions are worth refining: `covers` times as many as the target asks for (of
+    each category, if `per_category`), or those that score at least `threshold`, where the config fixes it.
+
+    It says what a gate must cover. That it may let more pass (`gate_margin`) changes no label, and is no part of it.
+    """
 
     predictions: str
     labelled: str
     count_instances: str
-    margin: float
+    covers: float | None
+    threshold: float | None
+    per_category: bool
     stage = "gate"
 
 
@@ -142,10 +153,18 @@ class RefinementSpec(Spec):
     size_dependent: bool
     stage = "refinement"
 
+    @property
+    def of_every_box(self) -> RefinementSpec:
+        """The same without a gate: what labels depend on, since a gate drops only boxes that can't become labels."""
+        return dataclasses.replace(self, gate=None)
+
 
 @dataclass(frozen=True)
 class LabelSetSpec(Spec):
-    """Hard labels of an unlabelled split: whose predictions, and the thresholds that keep the reliable ones."""
+    """Hard labels of an unlabelled split: whose predictions, and the thresholds that keep the reliable ones.
+
+    `refinement` is the digest of the refinement of every box: labels don't depend on the gate.
+    """
 
     predictions: str
     refinement: str | None
