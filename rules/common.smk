@@ -1,7 +1,7 @@
 """From the config to the experiments: what every other rules file looks names up in. Needs: config. Makes: no files.
 
 Every value in a command is quoted by Snakemake's `:q`, paths too (tests/workflow/test_rules.py); what is written without it
-is a pattern for the shell to expand.
+is a pattern for the shell to expand. Text of the config comes from a function, as Snakemake reads braces in a text as wildcards.
 """
 
 import os

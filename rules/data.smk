@@ -18,7 +18,7 @@ rule fetch:
         # One at a time: each checks the free disk space for itself alone.
         downloads=1,
     params:
-        root=CONFIG["data_root"],
+        root=lambda w: CONFIG["data_root"],
     shell:
         'python "$SCRIPTS/fetch.py" --downloads "$SCRIPTS/../config/downloads.yaml" --names {wildcards.download:q}'
         " --root {params.root:q} --output {output:q} > {log:q} 2>&1"

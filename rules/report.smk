@@ -59,7 +59,7 @@ rule label_quality:
         name=lambda w: LABEL_SETS[w.label_set].name,
         alternative_name=lambda w: [other.name for other in compared(w)],
         title=lambda w: LABEL_SETS[w.label_set].title,
-        note=CONFIG["data_note"],
+        note=lambda w: CONFIG["data_note"],
     shell:
         'python "$SCRIPTS/label_quality.py" --task {params.task:q} --labels {input.labels:q} --truth {input.truth:q}'
         " --name {params.name:q} --alternative {input.alternative:q} --alternative-name {params.alternative_name:q}"
@@ -81,7 +81,7 @@ rule thresholds_page:
         **RESOURCES["report"],
     params:
         title=lambda w: LABEL_SETS[w.label_set].title,
-        note=CONFIG["data_note"],
+        note=lambda w: CONFIG["data_note"],
     shell:
         'python "$SCRIPTS/thresholds_page.py" --thresholds {input.thresholds:q} --title {params.title:q} --note {params.note:q}'
         " --output {output:q} > {log:q} 2>&1"
@@ -155,7 +155,7 @@ rule run_times:
         **RESOURCES["report"],
     params:
         benchmarks=PATHS.benchmarks,
-        note=CONFIG["data_note"],
+        note=lambda w: CONFIG["data_note"],
     shell:
         'python "$SCRIPTS/run_times.py" --benchmarks {params.benchmarks:q} --note {params.note:q} --output {output:q} > {log:q} 2>&1'
 
