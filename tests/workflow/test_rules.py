@@ -18,7 +18,9 @@ RULES = {
     for block in re.split(r"\n(?=rule )", text)
     if block.startswith("rule ")
 }
-COMMANDS = {name: block.split("    shell:\n")[1].split("\n\n")[0] for name, block in RULES.items() if "    shell:\n" in block}
+COMMANDS = {
+    name: block.split("    shell:\n")[1].split("\n\n")[0] for name, block in RULES.items() if "    shell:\n" in block
+}
 # Patterns of shards, which bash expands: quoted but for that where they are made.
 PATTERNS = {"{params.predictions}", "{params.refinement}", "{params.detections}"}
 # What only names a file inside another value of the command.

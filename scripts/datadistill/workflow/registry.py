@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from datadistill.specs import EvaluationSpec, GateSpec, LabelSetSpec, ModelSpec, PredictionsSpec, RefinementSpec, Spec
@@ -27,7 +28,7 @@ class Result:
     def __hash__(self) -> int:
         return hash((type(self), self.id))
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         """The paths that its rules make, the one that others read first."""
         raise NotImplementedError
@@ -49,7 +50,7 @@ class Specified(Result):
 
     spec: Spec
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Eight characters that differ where the results may differ."""
         return self.spec.digest
@@ -72,7 +73,7 @@ class Split(Result):
     scene: Mapping[str, Any] | None
     downloads: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return self.paths.split(self.id), self.paths.split_ledger(self.id)
 
@@ -110,7 +111,7 @@ class Weights(Result):
 
     source: Mapping[str, Any] = field(repr=False)
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return (self.paths.weights(self.id),)
 
@@ -130,7 +131,7 @@ class Model(Specified):
     initial: Weights | Model | None
     held_out: dict[Split, None] = field(repr=False)
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return self.paths.model(self.id), self.metrics, self.drawn
 
@@ -155,7 +156,7 @@ class Model(Specified):
     def teacher(self) -> Model | None:
         return self.label_set.teacher if self.label_set else None
 
-    @property
+    @cached_property
     def learned_from(self) -> tuple[Split, ...]:
         """The splits that it learns from, directly or through its teachers."""
         taught = (self.label_set.split, *self.label_set.teacher.learned_from) if self.label_set else ()
@@ -199,7 +200,7 @@ class Predictions(Specified):
     model: Model
     split: Split
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         shards = self.split.shards
         return tuple(self.paths.predictions(self.id, shard, shards) for shard in range(shards))
@@ -216,7 +217,7 @@ class Gate(Specified):
     spec: GateSpec
     predictions: Predictions
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return (self.paths.gate(self.id),)
 
@@ -237,7 +238,7 @@ class Refinement(Specified):
     predictions: Predictions
     gate: Gate | None
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         shards = self.predictions.split.shards
         return tuple(self.paths.refinement(self.id, shard, shards) for shard in range(shards))
@@ -256,7 +257,7 @@ class LabelSet(Specified):
     predictions: Predictions
     refinement: Refinement | None
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return tuple(map(self.made, ("annotations.json", "thresholds.json", "provenance.json")))
 
@@ -313,7 +314,7 @@ class Evaluation(Specified):
     predictions: Predictions
     refinement: Refinement | None
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return (self.paths.evaluation(self.id),)
 
@@ -345,7 +346,7 @@ class Quality(Result):
     label_set: LabelSet
     alternative: LabelSet | None
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return self.label_set.made("quality.json"), self.label_set.made("quality.md")
 
@@ -361,7 +362,7 @@ class ThresholdsPage(Result):
 
     label_set: LabelSet
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return (self.label_set.made("thresholds.md"),)
 
@@ -377,7 +378,7 @@ class Explanation(Result):
     label_set: LabelSet
     refinement: Refinement
 
-    @property
+    @cached_property
     def files(self) -> tuple[str, ...]:
         return (self.paths.figure_data(self.id),)
 
