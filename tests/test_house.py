@@ -34,10 +34,8 @@ LINES = 400
 TOO_LONG = {
     "scripts/datadistill/data/splits.py",
     "scripts/datadistill/train/loop.py",
-    "scripts/datadistill/workflow/experiments.py",
     "tests/train/test_loop.py",
     "tests/workflow/test_config.py",
-    "tests/workflow/test_experiments.py",
 }
 
 
