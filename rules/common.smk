@@ -23,6 +23,7 @@ from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.figures import explanation, figure, quality
 from datadistill.files import canonical_json
+from datadistill.keys import plain
 from datadistill.workflow.needs import data_files
 from datadistill.workflow.outputs import (
     figure_section,
@@ -34,6 +35,7 @@ from datadistill.workflow.outputs import (
     table_evaluations,
     table_spec,
 )
+from datadistill.workflow.outside import file_state, reach_outside
 from datadistill.workflow.resources import stage_resources
 from datadistill.workflow.rule_inputs import ids, shard_pattern, spec_of
 
@@ -53,11 +55,18 @@ PREDICTIONS, GATES, REFINEMENTS = EXPERIMENTS.predictions, EXPERIMENTS.gates, EX
 EVALUATIONS, PAGES = EXPERIMENTS.evaluations, report_pages(EXPERIMENTS)
 THREADS = {stage: CONFIG["compute"][stage]["threads"] for stage in ("data", "train", "label")}
 RESOURCES = stage_resources(CONFIG["compute"])
+# As an environment variable for the same reason as the scripts: data that were moved rerun nothing.
+os.environ["DATA_ROOT"] = CONFIG["data_root"]
 # Chosen by the config: a build for CUDA can't be solved where there is no GPU.
 VISION_ENVIRONMENT = f"../envs/{CONFIG['compute']['vision_env']}.yaml"
 
 
 onstart:
+    try:
+        reach_outside(EXPERIMENTS)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     print(f"Run '{CONFIG['run']}': {CONFIG['data_note']}; results in {PATHS.base}/", file=sys.stderr)
 
 

@@ -17,11 +17,9 @@ rule fetch:
         **RESOURCES["data"],
         # One at a time: each checks the free disk space for itself alone.
         downloads=1,
-    params:
-        root=lambda w: CONFIG["data_root"],
     shell:
         'python "$SCRIPTS/fetch.py" --downloads "$SCRIPTS/../config/downloads.yaml" --names {wildcards.download:q}'
-        " --root {params.root:q} --output {output:q} > {log:q} 2>&1"
+        ' --root "$DATA_ROOT" --output {output:q} > {log:q} 2>&1'
 
 
 rule render:
@@ -39,7 +37,7 @@ rule render:
     resources:
         **RESOURCES["data"],
     params:
-        spec=lambda w: canonical_json(SPLITS[w.split].scene),
+        spec=lambda w: SPLITS[w.split].rule_spec,
     shell:
         'python "$SCRIPTS/render.py" --spec {params.spec:q} --images {output.images:q} --annotations {output.scenes:q}'
         " --workers {threads:q} > {log:q} 2>&1"
@@ -59,15 +57,15 @@ rule render_clips:
     resources:
         **RESOURCES["data"],
     params:
-        spec=lambda w: canonical_json(SPLITS[w.split].scene),
+        spec=lambda w: canonical_json(plain(SPLITS[w.split].spec.clips)),
     shell:
         'python "$SCRIPTS/render_clips.py" --spec {params.spec:q} --output {output:q} --workers {threads:q} > {log:q} 2>&1'
 
 
 rule sample_frames:
     input:
-        # Rendered clips. A user's videos are no input: the script checks them.
-        clips=lambda w: SPLITS[w.split].data_files,
+        # Rendered clips. A user's videos are no input: the script checks them, and the note of where they lie names them.
+        clips=lambda w: SPLITS[w.split].clips,
     output:
         split=PATHS.split(),
         ledger=PATHS.split_ledger(),
@@ -84,18 +82,22 @@ rule sample_frames:
     resources:
         **RESOURCES["data"],
     params:
-        spec=lambda w: canonical_json(SPLITS[w.split].arguments),
+        spec=lambda w: SPLITS[w.split].rule_spec,
+        # Another annotation file or list makes the split again; one that was moved doesn't.
+        files=lambda w: [file_state(path) for path in SPLITS[w.split].spec.files()],
+        source=PATHS.split_source(),
         # No output: it holds the journal that an interrupted sampling goes on from.
         images=PATHS.split_images(),
     shell:
-        'python "$SCRIPTS/sample_frames.py" --spec {params.spec:q} --images {params.images:q}'
+        'python "$SCRIPTS/sample_frames.py" --spec {params.spec:q} --source {params.source:q} --images {params.images:q}'
         " --output {output.split:q} --ledger {output.ledger:q} --workers {threads:q} > {log:q} 2>&1"
 
 
 rule split:
     input:
-        # What the spec names: annotations, lists of images to leave out, records of downloads.
-        data=lambda w: SPLITS[w.split].data_files,
+        scenes=lambda w: SPLITS[w.split].scenes,
+        # Records: what they brought is in the data root.
+        downloads=lambda w: [PATHS.fetched(name) for name in SPLITS[w.split].downloads],
         sources=lambda w: [source.file for source in SPLITS[w.split].sources],
     output:
         split=PATHS.split(),
@@ -113,9 +115,14 @@ rule split:
     resources:
         **RESOURCES["data"],
     params:
-        spec=lambda w: canonical_json(SPLITS[w.split].arguments),
+        spec=lambda w: SPLITS[w.split].rule_spec,
+        # Another annotation file or list makes the split again; one that was moved doesn't.
+        files=lambda w: [file_state(path) for path in SPLITS[w.split].spec.files()],
+        source=PATHS.split_source(),
+        images=PATHS.split_images(),
     shell:
-        'python "$SCRIPTS/make_split.py" --spec {params.spec:q} --sources {input.sources:q}'
+        'python "$SCRIPTS/make_split.py" --spec {params.spec:q} --source {params.source:q} --images {params.images:q}'
+        " --scenes {input.scenes:q} --sources {input.sources:q}"
         " --output {output.split:q} --ledger {output.ledger:q} --workers {threads:q} > {log:q} 2>&1"
 
 

@@ -1,4 +1,4 @@
-"""Write config/README.md from config/schema.yaml; with --check, only say whether it is up to date."""
+"""Write config/README.md from the statement of the config; with --check, only say whether it is up to date."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 from datadistill.errors import UserError, run_script
 from datadistill.files import atomic_write
-from datadistill.workflow.config import SCHEMA_PATH, load_schema
 from datadistill.workflow.config_page import render_page
+from datadistill.workflow.schema import config_schema
 
-PAGE = SCHEMA_PATH.with_name("README.md")
+PAGE = Path(__file__).resolve().parents[1] / "config" / "README.md"
 
 HEAD = """
-<!-- Made by scripts/document_config.py from config/schema.yaml: edit those, then run it again. -->
+<!-- Made by `make docs` from scripts/datadistill/workflow/statement.py: edit that, then run it again. -->
 
 # Config
 
@@ -33,6 +33,10 @@ thresholds. Snakemake builds what the tables and figures need, each model once h
   for all label sets, in the same way.
 - What affects a result is in the digest that ends its folder's name, so an edit makes a new folder and retrains just
   what depends on it. Comments, titles, captions and everything under `compute` affect nothing.
+- Your own data (kinds coco, folder and videos) are known by the name of their split, not by where they lie: folders of
+  images and videos, annotation files and lists can be moved (with their times: `mv`, `cp -a`), and the config follows,
+  without a rerun. A changed annotation file or list makes its split again. Images are taken to stay what they were:
+  give a split of other images another name.
 - Several `--configfile` options are merged: mappings key by key, lists replaced. Give one file a run, or only small
   additions beside it.
 - `1e-4` is text to YAML; write `0.0001` or `1.0e-4`.
@@ -44,7 +48,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is out of date")
     parser.add_argument("--output", type=Path, default=PAGE)
     arguments = parser.parse_args()
-    page = render_page(HEAD, load_schema())
+    page = render_page(HEAD, config_schema())
     if arguments.check:
         if not arguments.output.exists() or arguments.output.read_text(encoding="utf-8") != page:
             raise UserError(f"{arguments.output} is out of date; run scripts/document_config.py")

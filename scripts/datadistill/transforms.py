@@ -14,11 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from datadistill.keys import key
+
 if TYPE_CHECKING:
     import torch
 
 # What `flips` of a config's transform set says, as the values of `Transform.flip` that it stands for.
-_FLIPS = {"both": (False, True), "plain": (False,), "flipped": (True,)}
+FLIPS = {"both": (False, True), "plain": (False,), "flipped": (True,)}
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class TestScale:
 
     __test__ = False  # pytest would take a class of this name for tests
 
-    short_side: int
-    max_size: int
+    short_side: int = key("Shorter side, pixels.", default=800, minimum=16)
+    max_size: int = key("Cap of the longer side, pixels (the default is detectron's).", default=1333, minimum=16)
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a resized image: `ResizeShortestEdge.get_output_shape` step by step, equal to the last pixel."""
@@ -176,7 +178,7 @@ def transform_set(entry: Mapping[str, Any]) -> tuple[Transform, ...]:
     return tuple(
         Transform(short_side, caps.get(short_side, entry["max_size"]), flip)
         for short_side in entry["short_sides"]
-        for flip in _FLIPS[entry.get("flips", "both")]
+        for flip in FLIPS[entry.get("flips", "both")]
     )
 
 

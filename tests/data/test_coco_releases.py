@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from PIL import Image
 
 from datadistill.data import coco_releases
 from datadistill.data.coco import read_ids
-from datadistill.data.coco_releases import OFFICIAL_COUNTS, check_partition, coco_partition
-from datadistill.data.splits import make_split
+from datadistill.data.coco_releases import check_part, part_ids
+from datadistill.data.sources import from_release
+from datadistill.data.specs import CocoRelease
+from datadistill.data.splits import Made
 from datadistill.errors import UserError
 
 IDS = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-ids"
@@ -26,45 +29,32 @@ def real_ids() -> dict[str, set[int]]:
     return {name: set(read_ids(IDS / f"{name}.txt")) for name in LISTED}
 
 
+def release_of(ids: dict[str, set[int]]) -> Callable[[str], set[int]]:
+    return {"train2014": ids["co-80"], "val2017": ids["val2017"]}.__getitem__
+
+
 @needs_ids
-def test_partition_of_the_real_ids() -> None:
+@pytest.mark.parametrize("part", ["co-35", "co-80", "co-115"])
+def test_parts_of_the_real_ids(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = real_ids()
-    val2014 = ids["co-35"] | ids["val2017"]
-    parts = coco_partition(ids["co-80"], val2014, ids["val2017"], train2017=ids["co-115"], counts=LISTED)
-    assert {name: set(part) for name, part in parts.items()} == ids
-    assert set(parts["co-115"]) == set(parts["co-80"]) | set(parts["co-35"])
-    for name in ("co-80", "co-35", "co-115"):
-        assert not set(parts[name]) & set(parts["val2017"])
-    assert not set(parts["co-80"]) & set(parts["co-35"])
+    chosen = part_ids(part, ids["co-115"], release_of(ids))
+    assert chosen == ids[part]
+    monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", LISTED)
+    check_part(part, chosen, ids["val2017"])
 
 
 @needs_ids
 def test_a_count_that_is_off_by_one_is_an_error() -> None:
     ids = real_ids()
     with pytest.raises(UserError, match="co-80 has 82,782 images, 82,783 are expected"):
-        coco_partition(ids["co-80"], ids["co-35"] | ids["val2017"], ids["val2017"])
-    # With the missing image stood in for, the official counts hold.
-    missing = max(ids["co-115"]) + 1
-    parts = coco_partition(ids["co-80"] | {missing}, ids["co-35"] | ids["val2017"], ids["val2017"])
-    assert {name: len(part) for name, part in parts.items()} == {
-        k: v for k, v in OFFICIAL_COUNTS.items() if k != "un-120"
-    }
+        check_part("co-80", ids["co-80"], ids["val2017"])
+    # With the missing image stood in for, the official count holds.
+    check_part("co-80", ids["co-80"] | {max(ids["co-115"]) + 1}, ids["val2017"])
 
 
-def test_wrong_partitions_are_refused() -> None:
-    counts: dict[str, int] = {}
-    with pytest.raises(UserError, match="1 images of val2017 aren't in val2014, 9"):
-        coco_partition([1, 2], [3, 4], [4, 9], counts=counts)
-    with pytest.raises(UserError, match="co-80 and co-35 share 1 images, 3"):
-        coco_partition([1, 3], [3, 4], [4], counts=counts)
-    with pytest.raises(UserError, match="share 1 images, 4"):
-        coco_partition([1, 4], [3, 4], [4], counts=counts)
-    with pytest.raises(UserError, match="differ in 1 images, 7"):
-        coco_partition([1, 2], [3, 4], [4], train2017=[1, 2, 3, 7], counts=counts)
-    with pytest.raises(UserError, match="un-120"):
-        coco_partition([1, 2], [3, 4], [4], unlabeled2017=[3], counts=counts)
-    with pytest.raises(UserError, match="isn't the union"):
-        check_partition({"co-115": [1, 2], "co-80": [1], "co-35": [3]}, counts=counts)
+def test_an_annotation_file_that_lacks_images_of_its_release_is_refused() -> None:
+    with pytest.raises(UserError, match="co-80: 1 images of train2014 aren't in its annotation file, 7 for one"):
+        part_ids("co-80", [1, 2], lambda release: {1, 7})
 
 
 def lay_out(root: Path) -> None:
@@ -104,30 +94,31 @@ def lay_out(root: Path) -> None:
     write("image_info_unlabeled2017", (8, 9))
 
 
+def make(root: Path, part: str, **values: Any) -> Made:
+    spec = CocoRelease(name=part, part=part, task="keypoints", data_root=str(root), num_keypoints=1, **values)
+    return from_release(spec, images=str(spec.folder()))
+
+
 def test_parts_from_a_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out(tmp_path)
     small = {"co-80": 2, "co-35": 2, "co-115": 4, "un-120": 2, "val2017": 1}
     monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", small)
     expected = {"co-80": [1, 2], "co-35": [3, 4], "co-115": [1, 2, 3, 4], "un-120": [8, 9], "val2017": [5]}
     for part, ids in expected.items():
-        spec = {"kind": "coco_part", "part": part, "data_root": str(tmp_path), "task": "keypoints", "num_keypoints": 1}
-        split = make_split(spec, {}).split
+        split = make(tmp_path, part).split
         assert [image["id"] for image in split["images"]] == ids
         assert [a["image_id"] for a in split["annotations"]] == ([] if part == "un-120" else ids)
         assert {image["dataset"] for image in split["images"]} == {"coco"}
     monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", {**small, "co-35": 3})
-    with pytest.raises(UserError, match="2 images, 3 are expected"):
-        make_split({"kind": "coco_part", "part": "co-35", "data_root": str(tmp_path), "task": "keypoints"}, {})
-    with pytest.raises(UserError, match="COCO has no part 'co-36'"):
-        make_split({"kind": "coco_part", "part": "co-36", "data_root": str(tmp_path), "task": "keypoints"}, {})
+    with pytest.raises(UserError, match="co-35 has 2 images, 3 are expected"):
+        make(tmp_path, "co-35")
 
 
 def test_ids_to_drop_are_left_out_after_the_count_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out(tmp_path)
     monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", {"co-115": 4})
     (tmp_path / "same.txt").write_text("2\n")
-    spec = {"kind": "coco_part", "part": "co-115", "data_root": str(tmp_path), "task": "keypoints", "num_keypoints": 1}
-    made = make_split(spec | {"drop_ids": [str(tmp_path / "same.txt")]}, {})
+    made = make(tmp_path, "co-115", drop_ids=(str(tmp_path / "same.txt"),))
     assert [image["id"] for image in made.split["images"]] == [1, 3, 4]
     assert [a["image_id"] for a in made.split["annotations"]] == [1, 3, 4]
     assert [row["reason"] for row in made.ledger] == ["drop_ids"]
@@ -140,4 +131,4 @@ def test_a_part_that_shares_an_image_with_val2017_is_refused(tmp_path: Path, mon
     path.write_text(path.read_text().replace('"id": 5', '"id": 3'))
     monkeypatch.setattr(coco_releases, "OFFICIAL_COUNTS", {"co-35": 2})
     with pytest.raises(UserError, match="co-35 and val2017 share 1 images, 3"):
-        make_split({"kind": "coco_part", "part": "co-35", "data_root": str(tmp_path), "task": "keypoints"}, {})
+        make(tmp_path, "co-35")

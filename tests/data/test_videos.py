@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,8 +16,9 @@ import pytest
 from PIL import Image
 
 from datadistill.data import videos
+from datadistill.data.specs import VideosSplit
 from datadistill.data.splits import Made
-from datadistill.data.videos import FrameSpec, list_videos, sample_frame, sample_videos, seeded_order
+from datadistill.data.videos import list_videos, sample_frame, sample_videos, seeded_order
 from datadistill.errors import UserError
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
@@ -57,10 +59,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def sample(folder: Path, out: Path, **settings: object) -> Made:
-    workers = int(settings.pop("workers", 1))  # type: ignore[call-overload]
-    spec = FrameSpec(**{"seed": 1, **settings})  # type: ignore[arg-type]
-    return sample_videos(videos_dir=str(folder), images_dir=str(out), dataset="clips", spec=spec, workers=workers)
+def spec_of(folder: Path, seed: int = 0, **settings: Any) -> VideosSplit:
+    return VideosSplit(name="clips", videos=str(folder), seed=seed, **{"count": 9, **settings})
+
+
+def sample(folder: Path, out: Path, workers: int = 1, **settings: Any) -> Made:
+    return sample_videos(spec_of(folder, **{"seed": 1, **settings}), images=str(out), workers=workers)
 
 
 def chosen(made: Made) -> dict[str, tuple[float, str]]:
@@ -95,9 +99,7 @@ def test_the_same_frames_again_and_in_any_number_of_processes(folder: Path, tmp_
 def test_frames_of_one_video_differ_with_the_seed_and_are_spread_evenly(folder: Path) -> None:
     import io
 
-    counts = Counter(
-        shown(io.BytesIO(sample_frame(str(folder), "part0/0.mp4", FrameSpec(seed)).jpeg)) for seed in range(600)
-    )
+    counts = Counter(shown(io.BytesIO(sample_frame("part0/0.mp4", spec_of(folder, seed)).jpeg)) for seed in range(600))
     assert set(counts) == set(range(12))
     assert all(25 <= times <= 80 for times in counts.values()), counts  # 50 expected; 4.5 standard deviations
 
@@ -107,9 +109,7 @@ def test_a_header_that_promises_too_much(folder: Path, tmp_path: Path, monkeypat
     import io
 
     monkeypatch.setattr(videos, "_frame_at", lambda path, position: None)
-    counts = Counter(
-        shown(io.BytesIO(sample_frame(str(folder), "part0/0.mp4", FrameSpec(seed)).jpeg)) for seed in range(600)
-    )
+    counts = Counter(shown(io.BytesIO(sample_frame("part0/0.mp4", spec_of(folder, seed)).jpeg)) for seed in range(600))
     assert set(counts) == set(range(12))
     assert all(25 <= times <= 80 for times in counts.values()), counts
 
@@ -125,7 +125,7 @@ def test_a_video_cut_short_gives_any_frame_that_is_left(tmp_path: Path) -> None:
         left = sum(not frame.is_corrupt for packet in container.demux(video=0) for frame in packet.decode())
     assert 3 <= left <= 9
     # By time: a concealed frame looks like the one before it.
-    times = (sample_frame(str(tmp_path), "cut.avi", FrameSpec(seed)).time for seed in range(300))
+    times = (sample_frame("cut.avi", spec_of(tmp_path, seed)).time for seed in range(300))
     counts = Counter(round(10 * time) for time in times if time is not None)
     assert set(counts) == set(range(left))
     assert max(counts.values()) < 2.5 * min(counts.values()), counts
@@ -166,24 +166,21 @@ def test_a_video_that_crashes_the_decoder_is_skipped(
     real = videos.sample_frame
     monkeypatch.setattr(videos, "sample_frame", _crash_on_3)
     monkeypatch.setattr(sys.modules[__name__], "_real", real, raising=False)
-    made = sample(folder, tmp_path / "a", workers=2)
+    made = sample(folder, tmp_path / "a", workers=2, count=8)
     assert {"file_name": "part1/3.mp4", "reason": "crashes the decoder"} in made.ledger
     assert len(made.split["images"]) == 8
 
 
-def _crash_on_3(folder: str, name: str, spec: FrameSpec) -> videos.Frame:
+def _crash_on_3(name: str, spec: VideosSplit) -> videos.Frame:
     if name == "part1/3.mp4":
         os._exit(11)
-    return _real(folder, name, spec)  # type: ignore[name-defined]  # noqa: F821
+    return _real(name, spec)  # type: ignore[name-defined]  # noqa: F821
 
 
 def test_size_and_quality(folder: Path) -> None:
-    small = sample_frame(str(folder), "part0/0.mp4", FrameSpec(1, max_side=32, quality=40))
+    small = sample_frame("part0/0.mp4", spec_of(folder, max_size=32, jpeg_quality=40))
     assert (small.width, small.height) == (32, 24)
-    assert len(small.jpeg) < len(sample_frame(str(folder), "part0/0.mp4", FrameSpec(1)).jpeg)
-    for wrong in ({"quality": 0}, {"quality": 100}, {"count": 0}, {"max_side": 4}):
-        with pytest.raises(UserError, match=next(iter(wrong))):
-            FrameSpec(1, **wrong)
+    assert len(small.jpeg) < len(sample_frame("part0/0.mp4", spec_of(folder)).jpeg)
 
 
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (-1, 0)), (180, (-1, -1)), (-90, (0, -1))])
@@ -191,7 +188,7 @@ def test_videos_filmed_sideways_are_turned_upright(rotation: int, corner: tuple[
     import io
 
     clip(tmp_path / "x.mp4", frames=3, rotation=rotation)
-    frame = sample_frame(str(tmp_path), "x.mp4", FrameSpec(0))
+    frame = sample_frame("x.mp4", spec_of(tmp_path))
     assert (frame.width, frame.height) == ((48, 64) if rotation % 180 else (64, 48))
     pixels = np.asarray(Image.open(io.BytesIO(frame.jpeg)).convert("L"))
     bright = {
@@ -210,9 +207,7 @@ def test_lists(folder: Path, tmp_path: Path) -> None:
     listing = tmp_path / "list.txt"
     listing.write_text("# chosen by hand\npart0/0.mp4\n\nnot/there.mp4\n")
     assert list_videos(folder, listing) == ["part0/0.mp4", "not/there.mp4"]
-    made = sample_videos(
-        videos_dir=str(folder), images_dir=str(tmp_path / "a"), dataset="x", spec=FrameSpec(0), list_file=str(listing)
-    )
+    made = sample(folder, tmp_path / "a", list=str(listing), count=1)
     assert made.ledger == [{"file_name": "not/there.mp4", "reason": "missing"}]
     listing.write_text("a.mp4\na.mp4\n")
     with pytest.raises(UserError, match=r"a\.mp4 is listed twice"):
@@ -231,7 +226,7 @@ def test_a_new_video_moves_no_other() -> None:
 
 
 def test_script(folder: Path, tmp_path: Path) -> None:
-    spec = {"kind": "videos", "videos_dir": str(folder), "dataset": "clips", "seed": 1, "count": 3}
+    spec = {"kind": "videos", "name": "clips", "videos": str(folder), "seed": 1, "count": 3}
 
     def run(values: dict[str, object]) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(SCRIPT), "--spec", json.dumps(values), "--images", "frames"]
@@ -244,19 +239,20 @@ def test_script(folder: Path, tmp_path: Path) -> None:
     assert all(image["file_name"].startswith("frames/") for image in images)
     failed = run({**spec, "counts": 3})
     assert failed.returncode == 2
-    assert "has no key 'counts'" in failed.stderr
+    assert "there is no key 'counts'; did you mean 'count'?" in failed.stderr
 
 
+REAL_VIDEOS = len(list(REAL.iterdir())) if REAL.is_dir() else 0
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="needs shared/data/videos, which isn't here")
 
 
 @needs_real
 def test_real_videos_among_them_a_lying_header_and_a_damaged_stream(tmp_path: Path) -> None:
-    made = sample(REAL, tmp_path / "a", seed=0)
+    made = sample(REAL, tmp_path / "a", seed=0, count=REAL_VIDEOS)
     assert set(chosen(made)) == {p.name for p in REAL.iterdir()}
     assert made.ledger == []
-    assert chosen(sample(REAL, tmp_path / "b", seed=0, workers=3)) == chosen(made)
-    other = chosen(sample(REAL, tmp_path / "c", seed=1))
+    assert chosen(sample(REAL, tmp_path / "b", seed=0, count=REAL_VIDEOS, workers=3)) == chosen(made)
+    other = chosen(sample(REAL, tmp_path / "c", seed=1, count=REAL_VIDEOS))
     assert all(other[video] != frame for video, frame in chosen(made).items())
     two = [set(chosen(sample(REAL, tmp_path / f"d{seed}", seed=seed, count=2))) for seed in range(4)]
     assert any(two[0] != others for others in two[1:])
@@ -268,7 +264,7 @@ def test_frames_come_from_the_whole_of_what_decodes() -> None:
     with av.open(str(REAL / "tree.avi")) as container:
         decodable = {round(float(frame.time), 3) for frame in container.decode(video=0)}
     assert len(decodable) == 68
-    times = [sample_frame(str(REAL), "tree.avi", FrameSpec(seed)).time for seed in range(60)]
+    times = [sample_frame("tree.avi", spec_of(REAL, seed)).time for seed in range(60)]
     assert set(times) <= decodable
     assert len(set(times)) > 30
     assert min(times) < 3

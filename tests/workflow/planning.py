@@ -62,17 +62,3 @@ def plan(directory: Path, config: Path | None = None, *arguments: str) -> list[J
 def rules(jobs: list[Job]) -> Counter[str]:
     """How many jobs of each rule."""
     return Counter(job.rule for job in jobs)
-
-
-def place_sources(config: Path, directory: Path) -> None:
-    """Empty files where a config expects annotation files of the user's, so that it can be planned."""
-    from datadistill.workflow.config import load_config
-
-    for split in load_config(config)["splits"]:
-        if split["kind"] == "coco":
-            drop = split.get("drop_ids") or []
-            for name in [split["annotations"], *([drop] if isinstance(drop, str) else drop)]:
-                path = Path(name) if Path(name).is_absolute() else directory / name
-                if not path.exists():
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.touch()

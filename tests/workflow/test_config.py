@@ -1,11 +1,8 @@
-"""A bad config ends in one sentence that names the key; a good one is complete and documented."""
+"""A bad config ends in one sentence that names the key; a good one is complete."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,10 @@ import yaml
 
 from datadistill.errors import UserError
 from datadistill.model.network import check_backbone
-from datadistill.specs import NetworkSpec, TrainingSpec
-from datadistill.workflow import config as config_module
+from datadistill.report.published import load_published
 from datadistill.workflow import experiments as experiments_module
-from datadistill.workflow.config import complete_config, load_config, load_schema
-from datadistill.workflow.experiments import TEST_SCALE, build_experiments
+from datadistill.workflow.config import complete_config, load_config
+from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.outputs import outputs, table_evaluations, table_spec
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "config"
@@ -329,9 +325,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def test_no_damage_to_any_value_ends_in_a_traceback(smallest: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    schema = load_schema()
-    monkeypatch.setattr(config_module, "load_schema", lambda: schema)
-    published = experiments_module.load_published(config_module.SCHEMA_PATH.with_name("published.yaml"))
+    published = load_published(experiments_module.PUBLISHED)
     monkeypatch.setattr(experiments_module, "load_published", lambda _: published)
     absent = object()
     refused: list[str] = []
@@ -357,84 +351,6 @@ def test_no_damage_to_any_value_ends_in_a_traceback(smallest: Config, monkeypatc
     assert not tracebacks
     assert not [message for message in refused if "\n" in message]
     assert len(refused) > tried / 2
-
-
-def nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    """Every schema of the schema."""
-    if isinstance(schema, dict):
-        yield schema
-        for key in ("properties", "$defs"):
-            for child in schema.get(key, {}).values():
-                yield from nodes(child)
-        yield from nodes(schema.get("items"))
-        for branch in schema.get("oneOf", []):
-            yield from nodes(branch)
-
-
-def test_the_schema_says_only_what_json_schema_knows() -> None:
-    # An unquoted comma in a description would cut it short and make a keyword of the rest.
-    known = {
-        *(
-            "$schema",
-            "$defs",
-            "$ref",
-            "type",
-            "enum",
-            "const",
-            "properties",
-            "additionalProperties",
-            "required",
-            "oneOf",
-        ),
-        *("items", "minItems", "maxItems", "uniqueItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
-        *("pattern", "minLength", "default", "description"),
-    }
-    for node in nodes(load_schema()):
-        assert set(node) <= known
-        assert (
-            "properties" not in node or node.get("additionalProperties") is False or "oneOf" in node or "kind" in node
-        )
-
-
-def test_defaults_of_the_schema_are_those_of_the_specs() -> None:
-    definitions = load_schema()["$defs"]
-    for name, spec in (("training", TrainingSpec), ("network", NetworkSpec)):
-        documented = {
-            key: tuple(node["default"]) if isinstance(node["default"], list) else node["default"]
-            for key, node in definitions[name]["properties"].items()
-            if "default" in node
-        }
-        documented.pop("batch_scale", None)
-        actual = {
-            field.name: field.default
-            for field in dataclasses.fields(spec)
-            if field.default is not dataclasses.MISSING and (field.default is not None or field.name in documented)
-        }
-        assert documented == actual
-    scale = {key: node["default"] for key, node in definitions["test_scale"]["properties"].items()}
-    assert scale == TEST_SCALE
-
-
-def test_the_page_about_the_keys_is_up_to_date(repository: Path, tmp_path: Path) -> None:
-    page = tmp_path / "README.md"
-    script = [sys.executable, str(repository / "scripts" / "document_config.py"), "--output", str(page)]
-    subprocess.run(script, check=True)
-    text = page.read_text(encoding="utf-8")
-    committed = (repository / "config" / "README.md").read_text(encoding="utf-8")
-    assert committed == text, "run: make docs"
-    # The check that `make lint` runs can fail.
-    assert subprocess.run([*script, "--check"], check=False).returncode == 0
-    page.write_text(text + "x", encoding="utf-8")
-    stale = subprocess.run([*script, "--check"], check=False, capture_output=True, text=True)
-    assert stale.returncode == 2
-    assert "out of date" in stale.stderr
-
-
-def test_the_page_explains_every_key(repository: Path) -> None:
-    page = (repository / "config" / "README.md").read_text(encoding="utf-8")
-    keys = {key for node in nodes(load_schema()) for key in node.get("properties", {})}
-    missing = {key for key in keys if f"`{key}`" not in page and f"## {key}\n" not in page}
-    assert not missing
 
 
 def test_yaml_anchors_and_comments_are_no_part_of_a_config(repository: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from planning import CONFIG_FOLDER, CONFIGS, REPOSITORY, place_sources, plan, rules, snakemake
+from planning import CONFIG_FOLDER, CONFIGS, REPOSITORY, plan, rules, snakemake
 
 SMALLEST = CONFIG_FOLDER / "smallest.yaml"
 
@@ -25,7 +25,6 @@ def workplace(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_can_be_planned_in_an_empty_folder(config: Path, workplace: Path) -> None:
-    place_sources(config, workplace)
     jobs = plan(workplace, config)
     assert {"split", "train", "predict", "score", "table"} <= set(rules(jobs))
     run = yaml.safe_load(config.read_text(encoding="utf-8"))["run"]
@@ -38,7 +37,6 @@ def test_every_config_can_be_planned_in_an_empty_folder(config: Path, workplace:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_snakemake_finds_nothing_to_improve(config: Path, workplace: Path) -> None:
-    place_sources(config, workplace)
     done = snakemake(workplace, "--lint", config=config)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Lints for" not in done.stdout + done.stderr

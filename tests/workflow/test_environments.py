@@ -7,10 +7,13 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
+
+from datadistill.keys import hints
+from datadistill.workflow.statement import ComputeOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = REPOSITORY / "scripts"
@@ -65,8 +68,7 @@ RULES = list(rules())
 def files_of(environment: str) -> list[Path]:
     """The files that a rule's `conda:` may name."""
     if environment == "VISION_ENVIRONMENT":
-        schema = yaml.safe_load((REPOSITORY / "config" / "schema.yaml").read_text(encoding="utf-8"))
-        names = schema["properties"]["compute"]["properties"]["vision_env"]["enum"]
+        names = get_args(hints(ComputeOptions)["vision_env"])
         return [REPOSITORY / "envs" / f"{name}.yaml" for name in names]
     return [(REPOSITORY / "rules" / environment.strip('"')).resolve()]
 

@@ -16,12 +16,13 @@ from planning import REPOSITORY, plan, rules, snakemake
 
 from datadistill.data.coco_releases import PARTS, missing_files
 from datadistill.data.downloads import read_downloads
-from datadistill.data.splits import make_split
-from datadistill.data.videos import read_spec
+from datadistill.data.make import make_split
+from datadistill.data.specs import CocoRelease, VideosSplit
 from datadistill.errors import UserError
 from datadistill.files import canonical_json
 from datadistill.workflow.config import complete_config
 from datadistill.workflow.experiments import Experiments, build_experiments
+from datadistill.workflow.outside import file_state
 
 Config = dict[str, Any]
 
@@ -40,9 +41,10 @@ def split_of(config: Config, **entry: Any) -> Any:
 
 
 def inputs_of(config: Config, **entry: Any) -> tuple[str, ...]:
-    """Everything that the rule of a split reads, but for what its spec alone names."""
+    """The files that the rule of a split reads."""
     split = split_of(config, **entry)
-    return (*split.data_files, *(source.file for source in split.sources))
+    downloads = (split.paths.fetched(name) for name in split.downloads)
+    return (*split.scenes, *split.clips, *downloads, *(source.file for source in split.sources))
 
 
 # --- COCO's releases
@@ -51,9 +53,7 @@ def inputs_of(config: Config, **entry: Any) -> tuple[str, ...]:
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_of_coco_becomes_a_split_without_touching_the_disk(smallest: Config, part: str) -> None:
     split = split_of(smallest, kind="coco_release", part=part, task="keypoints")
-    assert split.arguments["part"] == part
-    assert split.arguments["data_root"] == "data/coco"
-    assert split.arguments["num_keypoints"] == 17
+    assert (split.spec.part, split.spec.data_root, split.spec.num_keypoints) == (part, "data/coco", 17)
     assert inputs_of(smallest, kind="coco_release", part=part, task="keypoints") == ()
 
 
@@ -63,14 +63,14 @@ def test_where_the_data_lie_is_no_part_of_a_name(smallest: Config) -> None:
         {**smallest, "data_root": "/elsewhere", "fetch": True}, kind="coco_release", part="co-35", task="keypoints"
     )
     assert here.id == there.id
-    assert there.arguments["data_root"] == "/elsewhere"
+    assert there.spec.data_root == "/elsewhere"
     assert here.id != split_of(smallest, kind="coco_release", part="co-35", task="objects").id
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    spec = {"kind": "coco_part", "part": "co-35", "data_root": str(tmp_path), "task": "keypoints", "num_keypoints": 17}
+    spec = CocoRelease(name="co-35", part="co-35", task="keypoints", data_root=str(tmp_path))
     with pytest.raises(UserError) as caught:
-        make_split(spec, {})
+        make_split(spec, {}, images=str(tmp_path))
     message = str(caught.value)
     assert all(
         word in message
@@ -121,28 +121,30 @@ def test_what_is_there_already_is_not_fetched(smallest: Config, tmp_path: Path) 
 # --- a user's own data
 
 
-def test_ids_to_leave_out_are_inputs(smallest: Config) -> None:
+def test_what_a_user_has_is_no_input_but_its_change_is_seen(smallest: Config, tmp_path: Path) -> None:
+    listed = tmp_path / "bad.txt"
     entry = {"kind": "coco", "images": "photos", "annotations": "a.json", "task": "objects"}
-    assert inputs_of(smallest, **entry) == ("a.json",)
-    assert inputs_of(smallest, **entry, drop_ids=["bad.txt"]) == ("a.json", "bad.txt")
-    assert split_of(smallest, **entry, drop_ids=["bad.txt"]).arguments["drop_ids"] == ["bad.txt"]
-    assert split_of(smallest, **entry).id != split_of(smallest, **entry, drop_ids=["bad.txt"]).id
+    assert inputs_of(smallest, **entry, drop_ids=[str(listed)]) == ()
+    files = split_of(smallest, **entry, drop_ids=[str(listed)]).spec.files()
+    assert [file_state(path) for path in files] == ["absent", "absent"]
+    listed.write_text("1\n")
+    first = [file_state(path) for path in files]
+    listed.write_text("1\n2\n")
+    assert first[0] == "absent"
+    assert first != [file_state(path) for path in files]
 
 
 # --- videos
 
 
-def test_a_folder_of_videos_is_no_input_and_fixes_the_name(smallest: Config) -> None:
+def test_a_folder_of_videos_is_no_input(smallest: Config) -> None:
     entry = {"kind": "videos", "videos": "data/clips", "count": 9, "seed": 4, "jpeg_quality": 80, "max_size": 640}
-    split = split_of(smallest, **entry)
-    where, spec = read_spec(split.arguments)
-    assert where == {"videos_dir": "data/clips", "dataset": "data/clips"}
-    assert (spec.seed, spec.count, spec.quality, spec.max_side) == (4, 9, 80, 640)
+    spec = split_of(smallest, **entry).spec
+    assert isinstance(spec, VideosSplit)
+    assert (spec.videos, spec.dataset, spec.seed, spec.count, spec.jpeg_quality, spec.max_size) == (
+        *("data/clips", "new", 4, 9, 80, 640),
+    )
     assert inputs_of(smallest, **entry) == ()
-    assert split.id != split_of(smallest, **{**entry, "seed": 5}).id
-    listed = split_of(smallest, **entry, list="chosen.txt")
-    assert read_spec(listed.arguments)[0]["list_file"] == "chosen.txt"
-    assert listed.id != split.id
 
 
 def test_rendered_clips_come_through_the_same_door(smallest: Config, tmp_path: Path) -> None:

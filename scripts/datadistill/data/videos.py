@@ -17,12 +17,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datadistill.data.images import list_images
-from datadistill.data.splits import Ledger, Made, from_records, path_id
+from datadistill.data.sources import from_records, path_id
+from datadistill.data.specs import VideosSplit
+from datadistill.data.splits import Ledger, Made
 from datadistill.errors import UserError
 from datadistill.files import atomic_write, canonical_json
 from datadistill.progress import progress
@@ -48,29 +50,6 @@ VIDEO_SUFFIXES = (
 )
 JOURNAL = "journal.jsonl"
 _BLOCK = 8  # videos a process and round; more would be decoded in vain at the end, fewer would leave processes idle
-
-
-@dataclass(frozen=True)
-class FrameSpec:
-    """What fixes a sample of frames, apart from the videos.
-
-    `count` None takes a frame of every video that has one. `quality` is that of the JPEGs written (1 to 95);
-    `max_side` in pixels bounds their longer side (None: as in the video).
-    """
-
-    seed: int
-    count: int | None = None
-    quality: int = 95
-    max_side: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("count", self.count, 1, None),
-            ("quality", self.quality, 1, 95),
-            ("max_side", self.max_side, 16, None),
-        ):
-            if value is not None and (value < low or (high is not None and value > high)):
-                raise UserError(f"{name} must be {low} or more{f', {high} at most' if high else ''}; it is {value}")
 
 
 @dataclass(frozen=True)
@@ -125,14 +104,14 @@ def seeded_order(names: Sequence[str], seed: int) -> list[str]:
 # --- which frame
 
 
-def sample_frame(folder: str, name: str, spec: FrameSpec) -> Frame:
+def sample_frame(name: str, spec: VideosSplit) -> Frame:
     """A random frame of one video, or the reason why there is none; a function of its arguments and the video's bytes.
 
     A moment of the stated duration is drawn, and the frame shown then is decoded: at a constant rate every frame is
     equally likely. Headers lie about their duration, so when nothing decodes there, the whole video is read and one of
     all frames that do decode is drawn.
     """
-    path = Path(folder, name)
+    path = Path(spec.videos, name)
     if not path.is_file():
         return Frame(name, reason="missing")
     if path.stat().st_size == 0:
@@ -226,7 +205,7 @@ def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> 
         yield from (frame for frame in frames if not frame.is_corrupt)
 
 
-def _encode(name: str, frame: av.VideoFrame, spec: FrameSpec) -> Frame:
+def _encode(name: str, frame: av.VideoFrame, spec: VideosSplit) -> Frame:
     from PIL import Image
 
     image: Image.Image = frame.to_image()
@@ -236,12 +215,12 @@ def _encode(name: str, frame: av.VideoFrame, spec: FrameSpec) -> Frame:
         image = image.transpose(
             (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[turns - 1]
         )
-    if spec.max_side is not None and max(image.size) > spec.max_side:
-        scale = spec.max_side / max(image.size)
+    if spec.max_size is not None and max(image.size) > spec.max_size:
+        scale = spec.max_size / max(image.size)
         width, height = (max(1, round(side * scale)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, format="JPEG", quality=spec.quality)
+    image.convert("RGB").save(buffer, format="JPEG", quality=spec.jpeg_quality)
     time = None if frame.time is None else round(float(frame.time), 3)
     return Frame(name, buffer.getvalue(), time, image.width, image.height)
 
@@ -249,37 +228,28 @@ def _encode(name: str, frame: av.VideoFrame, spec: FrameSpec) -> Frame:
 # --- the sample
 
 
-def sample_videos(
-    *,
-    videos_dir: str,
-    images_dir: str,
-    dataset: str,
-    spec: FrameSpec,
-    list_file: str | None = None,
-    workers: int = 1,
-) -> Made:
-    """Sample frames, write them as JPEGs into `images_dir`: an unlabelled split, with the ledger of skipped videos.
+def sample_videos(spec: VideosSplit, *, images: str, workers: int = 1) -> Made:
+    """Sample frames, write them as JPEGs into `images`: an unlabelled split, with the ledger of skipped videos.
 
     Goes through the videos in `seeded_order`, in blocks over `workers` processes, until `spec.count` have given a
-    frame. A journal in `images_dir` remembers what is done, so that a killed run goes on where it was. Images carry
+    frame. A journal in `images` remembers what is done, so that a killed run goes on where it was. Images carry
     `video` and `time`.
 
-    Raises `UserError` when the videos run out before the count is reached, or `images_dir` holds frames of another
+    Raises `UserError` when the videos run out before the count is reached, or `images` holds frames of another
     sample.
     """
-    names = seeded_order(list_videos(videos_dir, list_file), spec.seed)
-    identity = {"videos": hashlib.sha256("\n".join(names).encode()).hexdigest(), "dataset": dataset, **asdict(spec)}
-    folder = Path(images_dir)
+    names = seeded_order(list_videos(spec.videos, spec.list), spec.seed)
+    identity = {"videos": hashlib.sha256("\n".join(names).encode()).hexdigest(), "spec": spec.identity()}
+    folder = Path(images)
     done = _read_journal(folder / JOURNAL, identity, names)
     taken = [row for row in done if "id" in row]
     skipped: Ledger = [{"file_name": row["video"], "reason": row["reason"]} for row in done if "id" not in row]
-    wanted = spec.count if spec.count is not None else len(names)
     with open(folder / JOURNAL, "a", encoding="utf-8") as journal:
-        rest = names[len(done) :] if len(taken) < wanted else []
+        rest = names[len(done) :] if len(taken) < spec.count else []
         for frame in progress(
-            _frames(videos_dir, rest, spec, workers), total=len(rest), unit="video", label=f"sampling {dataset}"
+            _frames(rest, spec, workers), total=len(rest), unit="video", label=f"sampling {spec.dataset}"
         ):
-            if len(taken) == wanted:
+            if len(taken) == spec.count:
                 break
             row: dict[str, Any] = {"video": frame.video}
             if frame.reason is None:
@@ -294,42 +264,40 @@ def sample_videos(
                 skipped.append({"file_name": frame.video, "reason": frame.reason})
             journal.write(json.dumps(row) + "\n")
             journal.flush()
-    if spec.count is not None and len(taken) < spec.count:
+    if len(taken) < spec.count:
         examples = "; ".join(f"{row['file_name']}: {row['reason']}" for row in skipped[:3])
         raise UserError(
-            f"{videos_dir}: only {len(taken)} of {len(names)} videos gave a frame, {spec.count} are asked for"
+            f"{spec.videos}: only {len(taken)} of {len(names)} videos gave a frame, {spec.count} are asked for"
             + (f" ({examples})" if examples else "")
             + "; lower the count or add videos"
         )
-    if not taken:
-        raise UserError(f"{videos_dir}: none of {len(names)} videos gave a frame; {skipped[0]['reason']} for one")
-    made = from_records(taken, images_dir=images_dir, dataset=dataset, source=videos_dir, workers=workers)
+    made = from_records(taken, images=images, dataset=str(spec.dataset), source=spec.videos, workers=workers)
     return Made(made.split, skipped)
 
 
-def _frames(folder: str, names: Sequence[str], spec: FrameSpec, workers: int) -> Iterator[Frame]:
+def _frames(names: Sequence[str], spec: VideosSplit, workers: int) -> Iterator[Frame]:
     """`sample_frame` of every name, in order, a block at a time."""
     if workers <= 1:
-        yield from (sample_frame(folder, name, spec) for name in names)
+        yield from (sample_frame(name, spec) for name in names)
         return
     size = _BLOCK * workers
     for start in range(0, len(names), size):
-        yield from _block(folder, names[start : start + size], spec, workers)
+        yield from _block(names[start : start + size], spec, workers)
 
 
-def _block(folder: str, names: Sequence[str], spec: FrameSpec, workers: int) -> list[Frame]:
+def _block(names: Sequence[str], spec: VideosSplit, workers: int) -> list[Frame]:
     try:
         with ProcessPoolExecutor(workers) as pool:
-            return list(pool.map(sample_frame, [folder] * len(names), names, [spec] * len(names)))
+            return list(pool.map(sample_frame, names, [spec] * len(names)))
     except BrokenProcessPool:
         # A video crashed the decoder. Each in a process of its own tells which.
-        return [_alone(folder, name, spec) for name in names]
+        return [_alone(name, spec) for name in names]
 
 
-def _alone(folder: str, name: str, spec: FrameSpec) -> Frame:
+def _alone(name: str, spec: VideosSplit) -> Frame:
     try:
         with ProcessPoolExecutor(1) as pool:
-            return pool.submit(sample_frame, folder, name, spec).result()
+            return pool.submit(sample_frame, name, spec).result()
     except BrokenProcessPool:
         return Frame(name, reason="crashes the decoder")
 
@@ -360,21 +328,3 @@ def _read_journal(path: Path, identity: Mapping[str, Any], names: Sequence[str])
     with atomic_write(path) as stream:
         stream.write("\n".join([header, *(json.dumps(row) for row in rows), ""]))
     return rows
-
-
-def read_spec(values: Mapping[str, Any]) -> tuple[dict[str, Any], FrameSpec]:
-    """A split's spec of kind "videos" as arguments of `sample_videos`: (where, FrameSpec).
-
-    Keys: `videos_dir`, `dataset`, `seed`, and optionally `list_file`, `count`, `quality`, `max_side`; `task`, `kind`,
-    `stage` and `version` are ignored. Raises `UserError` for a missing or unknown key.
-    """
-    known = {"videos_dir", "dataset", "list_file", "seed", "count", "quality", "max_side"}
-    given = {key: value for key, value in values.items() if key not in ("kind", "task", "stage", "version")}
-    for key in sorted(set(given) - known):
-        raise UserError(f"a split of kind 'videos' has no key {key!r}; known: {', '.join(sorted(known))}")
-    for key in ("videos_dir", "dataset", "seed"):
-        if key not in given:
-            raise UserError(f"a split of kind 'videos' needs the key {key!r}")
-    where = {key: given[key] for key in ("videos_dir", "dataset", "list_file") if given.get(key) is not None}
-    settings = {key: given[key] for key in ("seed", "count", "quality", "max_side") if key in given}
-    return where, FrameSpec(**settings)

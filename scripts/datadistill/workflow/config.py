@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import difflib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +10,8 @@ from typing import Any
 import yaml
 
 from datadistill.errors import UserError
-
-SCHEMA_PATH = Path(__file__).resolve().parents[3] / "config" / "schema.yaml"
-
-
-def load_schema() -> dict[str, Any]:
-    """The JSON schema of a config."""
-    return yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
+from datadistill.keys import did_you_mean
+from datadistill.workflow.schema import config_schema, with_defaults
 
 
 def load_config(path: str | Path) -> dict[str, Any]:
@@ -37,19 +30,16 @@ def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    schema = load_schema()
     if not isinstance(config, Mapping):
         raise UserError("config: expected a mapping of keys; is the file empty?")
-    validator = Draft202012Validator(schema)
+    validator = Draft202012Validator(config_schema())
     errors = sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.absolute_path)))
     if errors:
         # An unknown key or a mistyped choice explains the errors that follow from it.
         leaves = [leaf for error in errors for leaf in _leaves(error)]
         telling = [leaf for kind in ("additionalProperties", "enum") for leaf in leaves if leaf.validator == kind]
         raise UserError(_sentence(telling[0] if telling else best_match(iter(errors)), config))
-    completed = copy.deepcopy(dict(config))
-    _fill(completed, schema, schema)
-    return completed
+    return with_defaults(config)
 
 
 def _leaves(error: Any) -> list[Any]:
@@ -69,16 +59,15 @@ def _sentence(error: Any, config: Mapping[str, Any]) -> str:
         if leaf.validator == "additionalProperties":
             known = list(leaf.schema.get("properties", {}))
             unknown = next(key for key in leaf.instance if key not in known)
-            near = difflib.get_close_matches(str(unknown), known, 1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            return f"config: {where}unknown key {unknown!r}; {hint}"
+            hint = did_you_mean(unknown, known) or f"; known keys: {', '.join(known)}"
+            return f"config: {where}unknown key {unknown!r}{hint}"
         if leaf.validator == "required":
             missing = [key for key in leaf.validator_value if key not in leaf.instance]
             return f"config: {where}the key {missing[0]!r} is missing; add it (see config/README.md)"
         if leaf.validator == "enum":
-            near = difflib.get_close_matches(str(leaf.instance), map(str, leaf.validator_value), 1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            return f"config: {where}{leaf.instance!r} is not one of {', '.join(map(str, leaf.validator_value))}{hint}"
+            choices = list(map(str, leaf.validator_value))
+            hint = did_you_mean(leaf.instance, choices)
+            return f"config: {where}{leaf.instance!r} is not one of {', '.join(choices)}{hint}"
         if leaf.validator == "type" and isinstance(leaf.instance, str) and _is_number(leaf.instance):
             # YAML 1.1 reads 1e-4 as text.
             number = yaml.safe_dump(float(leaf.instance)).split()[0]
@@ -113,37 +102,3 @@ def _where(path: Any, config: Mapping[str, Any]) -> str:
         else:
             parts.append(str(step))
     return "".join(f"{part}: " for part in parts)
-
-
-def resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A node of the schema, with its `$ref` followed."""
-    while "$ref" in node:
-        target: Any = schema
-        for step in node["$ref"].removeprefix("#/").split("/"):
-            target = target[step]
-        node = target
-    return node
-
-
-def _fill(value: Any, node: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
-    """Fill in defaults, except where an absent key means "as elsewhere": in models, label sets and stage overrides."""
-    node = resolve(node, schema)
-    if isinstance(value, list):
-        for item in value:
-            _fill(item, node.get("items", {}), schema)
-        return
-    if not isinstance(value, dict):
-        return
-    for branch in node.get("oneOf", []):
-        if value.get("kind") is not None and branch.get("properties", {}).get("kind", {}).get("const") == value["kind"]:
-            _fill(value, branch, schema)
-    for key, child in node.get("properties", {}).items():
-        child = resolve(child, schema)
-        if key not in value and "default" in child:
-            value[key] = copy.deepcopy(child["default"])
-        if key in value and key not in _OVERRIDES:
-            _fill(value[key], child, schema)
-
-
-# Below these keys nothing is filled in: they override defaults given elsewhere in the config.
-_OVERRIDES = frozenset({"models", "label_sets", "defaults", "network", "training", "test_scale"})

@@ -1,4 +1,4 @@
-"""From config/schema.yaml to a page that explains every key: type, default and meaning, section by section."""
+"""From the schema of the config to a page that explains every key: type, default and meaning, section by section."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from datadistill.workflow.config import resolve
+from datadistill.files import canonical_json
 
 Schema = Mapping[str, Any]
 
@@ -16,15 +16,15 @@ SHARED = ("network", "training", "test_scale")
 
 def render_page(head: str, schema: Schema) -> str:
     """The whole page as Markdown: `head`, the plain keys, and a section for each structured one."""
-    plain = {key: node for key, node in schema["properties"].items() if not _structured(resolve(node, schema))}
-    lines = [head.strip(), "", "## The run", "", *_table(plain, schema["required"], schema)]
+    plain = {key: node for key, node in schema["properties"].items() if not _structured(node)}
+    lines = [head.strip(), "", "## The run", "", *_table(plain, schema["required"])]
     for key, node in schema["properties"].items():
         if key not in plain:
-            lines += ["", *_section(key, resolve(node, schema), schema, key in schema["required"])]
+            lines += ["", *_section(key, node, key in schema["required"], schema["properties"]["labelling"])]
     for key in SHARED:
-        node = schema["$defs"][key]
+        node = schema["properties"]["models"]["items"]["properties"][key]
         lines += ["", f"## {key}", "", f"Stands under `defaults` and in `models`. {node['description']}", ""]
-        lines += _table(node["properties"], node.get("required", []), schema)
+        lines += _table(node["properties"], node.get("required", []))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -33,9 +33,9 @@ def _structured(node: Schema) -> bool:
     return "properties" in node or "properties" in node.get("items", {})
 
 
-def _section(key: str, node: Schema, schema: Schema, required: bool) -> Iterator[str]:
+def _section(key: str, node: Schema, required: bool, labelling: Schema) -> Iterator[str]:
     is_list = "items" in node
-    entry = resolve(node["items"], schema) if is_list else node
+    entry = node["items"] if is_list else node
     yield f"## {key}"
     yield ""
     form = "A list; each entry has the keys below." if is_list else "A mapping of the keys below."
@@ -45,43 +45,42 @@ def _section(key: str, node: Schema, schema: Schema, required: bool) -> Iterator
     yield ""
     if key == "label_sets":
         # Said once, under `labelling`.
-        overrides = [name for name in properties if name in schema["$defs"]["labelling"]["properties"]]
+        overrides = [name for name in properties if name in labelling["properties"]]
         properties = {name: child for name, child in properties.items() if name not in overrides}
-        yield from _table(properties, entry.get("required", []), schema)
+        yield from _table(properties, entry.get("required", []))
         yield ""
         yield f"From [labelling](#labelling), for this label set alone: {', '.join(f'`{name}`' for name in overrides)}."
     else:
-        yield from _table(properties, entry.get("required", []), schema)
+        yield from _table(properties, entry.get("required", []))
     for branch in branches:
         kind = branch["properties"]["kind"]["const"]
         own = {name: child for name, child in branch["properties"].items() if name not in properties}
         yield from ["", f"### {key} of kind `{kind}`", ""]
-        yield from _table(own, branch.get("required", []), schema)
-        yield from _nested(f"{key} of kind `{kind}`", own, schema)
-    yield from _nested(key, properties, schema)
+        yield from _table(own, branch.get("required", []))
+        yield from _nested(f"{key} of kind `{kind}`", own)
+    yield from _nested(key, properties)
 
 
-def _nested(parent: str, properties: Schema, schema: Schema) -> Iterator[str]:
+def _nested(parent: str, properties: Schema) -> Iterator[str]:
     """A table for each key that holds keys of its own; keys that hold the same ones share a table."""
-    shared: dict[int, tuple[list[str], Schema]] = {}
+    shared: dict[str, tuple[list[str], Schema]] = {}
     for name, child in properties.items():
-        node = resolve(child, schema)
-        node = resolve(node.get("items", node), schema)
+        node = child.get("items", child)
         if "properties" in node and name not in SHARED:
-            shared.setdefault(id(node), ([], node))[0].append(name)
+            shared.setdefault(canonical_json(node["properties"]), ([], node))[0].append(name)
     for names, node in shared.values():
         yield from ["", f"### {parent}: {', '.join(names)}", ""]
-        yield from _table(node["properties"], node.get("required", []), schema)
+        yield from _table(node["properties"], node.get("required", []))
         if "oneOf" in node:
             keys = [f"`{branch['required'][0]}`" for branch in node["oneOf"]]
             yield from ["", f"Exactly one of {' and '.join(keys)} is needed."]
 
 
-def _table(properties: Schema, required: Sequence[str], schema: Schema) -> Iterator[str]:
+def _table(properties: Schema, required: Sequence[str]) -> Iterator[str]:
     rows = [("key", "value", "default", "meaning")]
-    for name, child in properties.items():
-        node = resolve(child, schema)
-        rows.append((f"`{name}`", kind_of(node, schema), _default(name, node, required), _cell(node["description"])))
+    # What must be given comes first.
+    for name, node in sorted(properties.items(), key=lambda item: item[0] not in required):
+        rows.append((f"`{name}`", kind_of(node), _default(name, node, required), _cell(node["description"])))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for number, row in enumerate(rows):
         cells = [cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)]
@@ -98,22 +97,21 @@ def _default(name: str, node: Schema, required: Sequence[str]) -> str:
     return f"`{json.dumps(node['default'])}`"
 
 
-def kind_of(node: Schema, schema: Schema) -> str:
+def kind_of(node: Schema) -> str:
     """What a key may hold, in words: `whole number, at least 1`, `list of text`, `a or b`."""
-    node = resolve(node, schema)
     if "enum" in node:
         choices = [f"`{json.dumps(choice) if choice is None else choice}`" for choice in node["enum"]]
         return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
     types = node.get("type", "object")
     names = [types] if isinstance(types, str) else list(types)
-    words = [_word(name, node, schema) for name in names if not (name == "integer" and "number" in names)]
+    words = [_word(name, node) for name in names if not (name == "integer" and "number" in names)]
     return " or ".join(words) + _bounds(node)
 
 
-def _word(name: str, node: Schema, schema: Schema) -> str:
+def _word(name: str, node: Schema) -> str:
     if name == "array":
-        items = resolve(node["items"], schema)
-        what = "entries" if "properties" in items else _plural(kind_of(items, schema))
+        items = node["items"]
+        what = "entries" if "properties" in items else _plural(kind_of(items))
         return (
             f"list of {node['minItems']} {what}"
             if node.get("minItems", 0) > 1 and node["minItems"] == node.get("maxItems")

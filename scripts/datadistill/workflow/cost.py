@@ -16,6 +16,7 @@ from datadistill.data.coco import read_ids
 from datadistill.data.coco_releases import OFFICIAL_COUNTS, PARTS
 from datadistill.data.downloads import read_downloads
 from datadistill.data.images import list_images
+from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, FractionSplit, RenderedSplit, VideosSplit
 from datadistill.errors import UserError
 from datadistill.transforms import TestScale, Transform, in_words
 from datadistill.workflow.experiments import Experiments
@@ -203,21 +204,22 @@ class _Costs:
 
 def count_images(split: Split) -> int | None:
     """Images of a split as its config entry tells, or else the data, or None where these aren't there yet."""
-    if split.kind == "rendered" and split.scene:
-        return int(split.scene["images"])
-    if split.kind == "videos":
-        return int(split.arguments["count"])
-    if split.kind == "coco_release":
-        return OFFICIAL_COUNTS[split.arguments["part"]]
-    if split.kind == "coco":
-        return _count_listed(split.arguments["annotations"], split.arguments["drop_ids"])
-    if split.kind == "folder":
-        return len(list_images(split.arguments["images_dir"])) if Path(split.arguments["images_dir"]).is_dir() else None
+    match split.spec:
+        case RenderedSplit(images=images):
+            return images
+        case VideosSplit(count=count):
+            return count
+        case CocoRelease(part=part):
+            return OFFICIAL_COUNTS[part]
+        case CocoSplit(annotations=annotations, drop_ids=drop_ids):
+            return _count_listed(annotations, drop_ids)
+        case FolderSplit(images=folder):
+            return len(list_images(folder)) if Path(folder).is_dir() else None
     sources = [count_images(source) for source in split.sources]
     if not sources or None in sources:
         return None
     total = sum(source for source in sources if source is not None)
-    return round(total * split.arguments["rho"]) if split.kind == "fraction" else total
+    return round(total * split.spec.fraction) if isinstance(split.spec, FractionSplit) else total
 
 
 def _count_listed(annotations: str, drop_ids: Sequence[str]) -> int | None:
@@ -232,11 +234,11 @@ def data_bytes(splits: Iterable[Split], rates: Rates, downloads: str | Path) -> 
     known = read_downloads(downloads)
     wanted: dict[str, int] = {}
     for split in splits:
-        if split.kind == "coco_release":
-            for name in PARTS[split.arguments["part"]].downloads:
+        if isinstance(split.spec, CocoRelease):
+            for name in PARTS[split.spec.part].downloads:
                 wanted[name] = known[name].unpacked or known[name].size or 0
-        elif split.kind == "videos":
-            wanted[f"frames of {split.name}"] = round(split.arguments["count"] * rates.rate("disk", "frame"))
+        elif isinstance(split.spec, VideosSplit):
+            wanted[f"frames of {split.name}"] = round(split.spec.count * rates.rate("disk", "frame"))
     return wanted
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datadistill.data.coco_releases import PARTS
+from datadistill.data.specs import CocoRelease, made_of, split_spec
 from datadistill.errors import UserError
 from datadistill.files import digest
+from datadistill.keys import read
 from datadistill.model.network import check_backbone
 from datadistill.report.published import Published, load_published
 from datadistill.specs import (
@@ -32,20 +35,15 @@ from datadistill.specs import (
 from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import get_task
 from datadistill.transforms import TestScale, Transform, transform_set
-from datadistill.workflow.config import SCHEMA_PATH
 from datadistill.workflow.entries import (
-    RENDERED,
     by_name,
     check_annotated,
     check_rows,
     check_teacher,
     refuse_repeated,
     row_models,
-    scene,
-    split_arguments,
     thousands,
     training_spec,
-    tuples,
 )
 from datadistill.workflow.paths import Paths
 from datadistill.workflow.registry import (
@@ -59,10 +57,8 @@ from datadistill.workflow.registry import (
     Weights,
 )
 
-# Kinds of splits that are made from other splits of the run.
-DERIVED_KINDS = ("unlabelled", "union", "fraction")
-# The scale of the plain pass, unless a config says otherwise (section 5.1; the cap is detectron's).
-TEST_SCALE = {"short_side": 800, "max_size": 1333}
+# What the paper prints, row by row.
+PUBLISHED = Path(__file__).resolve().parents[3] / "config" / "published.yaml"
 
 
 @dataclass
@@ -96,31 +92,12 @@ class Experiments:
             return self.splits[self.split_ids[name]]
         entry = by_name(self.config["splits"], name, "split", where)
         self._enter(f"split {name}")
-        identity = {k: v for k, v in entry.items() if k not in ("name", "shards", "workers")}
-        if entry["kind"] == "videos" and entry["videos"] != RENDERED:
-            del identity["clips"]
-        sources: tuple[Split, ...] = ()
-        if entry["kind"] in DERIVED_KINDS:
-            of = entry["of"] if isinstance(entry["of"], list) else [entry["of"]]
-            sources = tuple(self.split(source, f"splits: {name}: of") for source in of)
-            identity["of"] = [source.id for source in sources]
-        identity = {**identity, "num_keypoints": self.config.get("num_keypoints")}
-        number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **identity})
-        split_id = f"{name}.{number}"
-        arguments = split_arguments(entry, split_id, [source.id for source in sources], self.config, self.paths)
-        downloads = PARTS[entry["part"]].downloads if entry["kind"] == "coco_release" and self.config["fetch"] else ()
-        split = Split(
-            split_id,
-            self.paths,
-            name,
-            number,
-            entry["kind"],
-            arguments,
-            sources,
-            entry["shards"],
-            scene(entry),
-            downloads,
-        )
+        spec = split_spec(entry, self.config)
+        sources = tuple(self.split(source, f"splits: {name}: of") for source in spec.sources)
+        spec = made_of(spec, tuple(source.id for source in sources))
+        number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **spec.identity()})
+        downloads = PARTS[spec.part].downloads if isinstance(spec, CocoRelease) and self.config["fetch"] else ()
+        split = Split(f"{name}.{number}", self.paths, name, number, spec, sources, downloads)
         self.splits[split.id] = split
         self.split_ids[name] = split.id
         self._leave()
@@ -140,7 +117,7 @@ class Experiments:
         labelled = self.split(entry["labelled"], f"{where}: labelled")
         check_annotated(labelled, task.name, f"{where}: labelled")
         label_set = self.label_set(entry["label_set"], seed, f"{where}: label_set") if entry.get("label_set") else None
-        network = NetworkSpec(**tuples({**defaults.get("network", {}), **entry.get("network", {})}))
+        network = read(NetworkSpec, {**defaults.get("network", {}), **entry.get("network", {})}, f"{where}: network")
         check_backbone(network.backbone, f"{where}: network: backbone")
         if network.backbone.startswith("timm:") and network.norm == "GN":
             raise UserError(f"{where}: network: norm: a timm backbone takes FrozenBN, BN or SyncBN, not {network.norm}")
@@ -163,7 +140,7 @@ class Experiments:
             initial=initial,
             weights=teacher.digest if teacher and initial == "teacher" else weights and weights.source.get("release"),
             seed=seed,
-            test_scale=TestScale(**{**TEST_SCALE, **defaults.get("test_scale", {}), **entry.get("test_scale", {})}),
+            test_scale=TestScale(**{**defaults.get("test_scale", {}), **entry.get("test_scale", {})}),
         )
         parts = labelled.name + (f"+{label_set.split.name}" if label_set else "")
         length = thousands(training.iterations)
@@ -375,7 +352,7 @@ def build_experiments(config: Mapping[str, Any]) -> Experiments:
             experiments.label_set(entry["name"], seed, "label_sets")
     for task, name in config["evaluate_on"].items():
         experiments.split(name, f"evaluate_on: {task}")
-    published = load_published(SCHEMA_PATH.with_name("published.yaml"))
+    published = load_published(PUBLISHED)
     for table in config["tables"]:
         _add_rows(experiments, table, published)
     return experiments

@@ -23,8 +23,12 @@ class Paths:
         return f"{self.base}/splits/{split}.ledger.json"
 
     def split_images(self, split: str = "{split}") -> str:
-        """Folder of the images that a split's rule itself made (rendered, or sampled from videos)."""
+        """Folder of a split's images: its rule made it (rendered, or sampled from videos), or it is a link to the user's."""
         return f"{self.base}/images/{split}"
+
+    def split_source(self, split: str = "{split}") -> str:
+        """Where a split's files lie and how they are checked: no result depends on it, so no rule declares it."""
+        return f"{self.base}/sources/{split}.json"
 
     def scene_annotations(self, split: str = "{split}") -> str:
         """What the renderer says of its scenes, before the images are checked."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from datadistill.data.specs import RenderedSplit, SplitSpec, VideosSplit
+from datadistill.files import canonical_json
 from datadistill.specs import EvaluationSpec, GateSpec, LabelSetSpec, ModelSpec, PredictionsSpec, RefinementSpec, Spec
 from datadistill.workflow.paths import Paths
 
@@ -60,18 +62,23 @@ class Specified(Result):
 class Split(Result):
     """A named list of images. `id` names its file; `sources` are the splits it is made from.
 
-    `arguments` is what scripts/make_split.py (or sample_frames.py, for kind videos) gets; `scene` what the renderer gets,
-    for rendered images or clips; `downloads` what must be fetched first, by name.
+    `spec` is its entry of the config, with the ids of its sources in place of their names; `downloads` what must be
+    fetched first, by name.
     """
 
     name: str
     digest: str
-    kind: str
-    arguments: Mapping[str, Any]
+    spec: SplitSpec
     sources: tuple[Split, ...]
-    shards: int
-    scene: Mapping[str, Any] | None
     downloads: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def shards(self) -> int:
+        return self.spec.shards
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -82,19 +89,19 @@ class Split(Result):
         return self.sources
 
     @property
-    def data_files(self) -> tuple[str, ...]:
-        """The files that it is made from and that are no splits: a rendered scene's annotations, the user's own, downloads.
+    def scenes(self) -> tuple[str, ...]:
+        """What the renderer says of its scenes, for a split of those: one file or none."""
+        return (self.paths.scene_annotations(self.id),) if isinstance(self.spec, RenderedSplit) else ()
 
-        What a user has elsewhere (COCO's releases, videos) isn't among them: a plan of a run must not need the data. The
-        scripts check it, and say what is missing.
-        """
-        if self.kind == "rendered":
-            return (self.paths.scene_annotations(self.id),)
-        if self.kind == "videos":
-            return (self.paths.clips(self.id),) if self.scene else ()
-        annotations = (self.arguments["annotations"],) if self.kind == "coco" else ()
-        downloads = (self.paths.fetched(name) for name in self.downloads)
-        return (*annotations, *downloads, *self.arguments.get("drop_ids", ()))
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """The folder of rendered clips that its frames are sampled from: one or none."""
+        return (self.paths.clips(self.id),) if isinstance(self.spec, VideosSplit) and self.spec.rendered else ()
+
+    @property
+    def rule_spec(self) -> str:
+        """What fixes it, as JSON; where its files lie is in a note (`Paths.split_source`)."""
+        return canonical_json({"name": self.spec.name, **self.spec.identity()})
 
     @property
     def leaves(self) -> tuple[Split, ...]:

@@ -1,0 +1,53 @@
+"""What a file on disk holds: damage, size and orientation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from data_samples import photo
+from PIL import Image
+
+from datadistill.data.images import inspect_image, inspect_images
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_file_cut_short_is_found_wherever_it_ends(tmp_path: Path, suffix: str, progressive: bool) -> None:
+    path = tmp_path / f"x.{suffix}"
+    photo(0, 160, 120).save(path, progressive=progressive)
+    whole = path.read_bytes()
+    assert inspect_image(str(path)).problem is None
+    for keep in (0.03, 0.3, 0.7, 0.97):
+        path.write_bytes(whole[: int(keep * len(whole))])
+        assert inspect_image(str(path)).problem, f"{keep:.0%} of a {suffix} taken for whole"
+    for data in (b"", b"<html>not found</html>"):
+        path.write_bytes(data)
+        assert inspect_image(str(path)).problem
+    assert inspect_image(str(tmp_path / "nothing.jpg")).problem == "missing"
+
+
+def test_size_is_what_detectron2_reads_for_every_orientation(tmp_path: Path) -> None:
+    from detectron2.data.detection_utils import read_image
+
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = str(tmp_path / f"{orientation}.jpg")
+        photo(orientation).save(path, exif=exif)
+        found = inspect_image(path)
+        assert read_image(path, "BGR").shape[:2] == (found.height, found.width)
+        assert (found.width > found.height) == (orientation < 5)
+    turned = inspect_image(path, (48, 32))
+    assert turned.problem is not None
+    assert "EXIF" in turned.problem
+
+
+def test_inspection_over_processes_keeps_the_order(tmp_path: Path) -> None:
+    files = []
+    for i in range(70):
+        path = tmp_path / f"{i}.png"
+        photo(i, 8 + i, 9).save(path)
+        files.append((str(path), (8 + i, 9) if i % 2 else None))
+    assert inspect_images(files, workers=2) == inspect_images(files, workers=1)
+    assert [found.width for found in inspect_images(files, workers=2)] == [8 + i for i in range(70)]
