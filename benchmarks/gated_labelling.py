@@ -7,7 +7,6 @@ each counts. The labels are the same (tests/label/test_refine.py).
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from datadistill.devices import choose_device
-from datadistill.errors import run_script
+from datadistill.errors import UserError, run_script
 from datadistill.files import read_json, write_json
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import build_experiments
@@ -40,14 +39,15 @@ def main() -> None:
     device = choose_device(arguments.device)
     experiments = build_experiments(load_config(arguments.config))
     label_set = next(s for s in experiments.label_sets.values() if s.name == arguments.label_set)
-    paths = experiments.paths
-    model, cfg, categories = load_model(paths.model(label_set.teacher), device)
-    split = read_json(paths.split(label_set.split))
+    refinement = label_set.refinement
+    if refinement is None or refinement.gate is None:
+        raise UserError(f"--label-set {label_set.name}: only labels of keypoints have a gate; name another")
+    model, cfg, categories = load_model(label_set.teacher.file, device)
+    split = read_json(label_set.split.file)
     split["images"] = split["images"][: arguments.images]
     ids = [image["id"] for image in split["images"]]
-    plain = experiments.predictions[label_set.predictions].spec
-    refinement = experiments.refinements[str(label_set.refinement)]
-    threshold = read_json(paths.gate(str(refinement.gate)))["threshold"]
+    plain = label_set.predictions.spec
+    threshold = read_json(refinement.gate.file)["threshold"]
     detections = predict(model, cfg, categories, split, ids, plain, workers=arguments.workers)
     kept = int((detections.scores >= np.float32(threshold)).sum())
 
@@ -58,8 +58,7 @@ def main() -> None:
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    ungated_spec = dataclasses.replace(refinement.spec, gate=None)
-    sides = [(seconds(None, ungated_spec), seconds(threshold, refinement.spec)) for _ in range(2)]
+    sides = [(seconds(None, refinement.spec.of_every_box), seconds(threshold, refinement.spec)) for _ in range(2)]
     ungated, gated = (min(side) for side in zip(*sides, strict=True))
     figures = {
         "images": len(ids),

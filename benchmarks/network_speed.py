@@ -30,7 +30,8 @@ from datadistill.files import file_digest, read_json, write_json
 from datadistill.specs import ModelSpec
 from datadistill.tasks.task import TASKS
 from datadistill.workflow.config import load_config
-from datadistill.workflow.experiments import Experiments, LabelSet, build_experiments
+from datadistill.workflow.experiments import Experiments, build_experiments
+from datadistill.workflow.registry import LabelSet
 from rendered import SCENE_TASKS
 from rendered.scene import SceneSpec, render_images
 
@@ -79,7 +80,7 @@ def main() -> None:
             "config": arguments.config.name,
             "image": "640x480, rendered",
             "train": _training(spec, split, device, arguments.iterations, arguments.workers),
-            "label": _labelling(experiments, spec, label_set, split, device, arguments.images, arguments.workers),
+            "label": _labelling(spec, label_set, split, device, arguments.images, arguments.workers),
         }
     if device != "cpu":
         figures["gpu_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 1)
@@ -92,7 +93,7 @@ def _specs(experiments: Experiments, backbone: str, task: str, config: Path) -> 
     """The labelled-only model of a backbone, and a label set that a teacher of its task makes."""
     models = [m.spec for m in experiments.models.values() if m.label_set is None and m.spec.task == task]
     chosen = [spec for spec in models if spec.network.backbone == backbone]
-    label_sets = [s for s in experiments.label_sets.values() if experiments.models[s.teacher].spec.task == task]
+    label_sets = [s for s in experiments.label_sets.values() if s.task == task]
     if not chosen or not label_sets:
         known = ", ".join(sorted({spec.network.backbone for spec in models})) or "another config"
         raise UserError(f"--backbone {backbone}: {config} has none for {task}; use {known}")
@@ -192,7 +193,7 @@ def _timed(device: str, record: dict[str, float], name: str, images: int) -> Ite
 
 
 def _labelling(
-    experiments: Experiments, spec: ModelSpec, label_set: LabelSet, split: Path, device: str, count: int, workers: int
+    spec: ModelSpec, label_set: LabelSet, split: Path, device: str, count: int, workers: int
 ) -> dict[str, Any]:
     """Images a second of each pass of labelling, after a few untimed images."""
     import numpy as np
@@ -211,7 +212,7 @@ def _labelling(
     few = {**content, "images": content["images"][: min(4, count)]}
     chosen = {**content, "images": [image for image in content["images"] if image["id"] in set(ids)]}
     # Random weights score low: a floor would leave nothing to work on.
-    plain = dataclasses.replace(experiments.predictions[label_set.predictions].spec, score_floor=0.0)
+    plain = dataclasses.replace(label_set.predictions.spec, score_floor=0.0)
     record: dict[str, float] = {}
     predict(model, cfg, categories, few, [image["id"] for image in few["images"]], plain, workers=workers)
     with _timed(device, record, "predict_images_per_second", count):
@@ -219,7 +220,7 @@ def _labelling(
     transforms = plain.transforms
     kept = 0
     if label_set.refinement:
-        refinement = experiments.refinements[label_set.refinement].spec
+        refinement = label_set.refinement.spec
         transforms = refinement.transforms
         wanted = min(round(INSTANCES_PER_IMAGE * count), len(detections))
         threshold = float(np.sort(detections.scores)[-wanted])

@@ -1,7 +1,10 @@
-"""From the config to the experiments: what every other rules file looks names up in. Needs: config. Makes: no files."""
+"""From the config to the experiments: what every other rules file looks names up in. Needs: config. Makes: no files.
+
+Every value in a command is quoted by Snakemake's `:q`, paths too (tests/workflow/test_rules.py); what is written without it
+is a pattern for the shell to expand. Text of the config comes from a function, as Snakemake reads braces in a text as wildcards.
+"""
 
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -18,22 +21,23 @@ os.environ.update(
 from datadistill.workflow.config import complete_config
 from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.figures import explanation, figure, quality
 from datadistill.files import canonical_json
-from datadistill.workflow.needs import names_of, needs_of_run
+from datadistill.keys import plain
+from datadistill.workflow.needs import data_files
 from datadistill.workflow.outputs import (
-    figure_parts,
     figure_section,
+    names_of,
     output_files,
     outputs,
-    page_section,
-    page_title,
     report_files,
-    table_definition,
-    table_inputs,
+    report_pages,
+    table_evaluations,
+    table_spec,
 )
-from datadistill.workflow.outside import reach_outside
-from datadistill.workflow.resources import growing
-from datadistill.workflow.rule_inputs import RuleInputs, shard_pattern, spec_of
+from datadistill.workflow.outside import file_state, reach_outside
+from datadistill.workflow.resources import stage_resources
+from datadistill.workflow.rule_inputs import ids, shard_pattern, spec_of
 
 try:
     CONFIG = complete_config(config)
@@ -45,12 +49,16 @@ except UserError as error:
     sys.exit(2)
 
 PATHS = EXPERIMENTS.paths
-INPUTS = RuleInputs(EXPERIMENTS)
-COMPUTE = CONFIG["compute"]
+# Results by id, as wildcards hold it.
+SPLITS, MODELS, LABEL_SETS = EXPERIMENTS.splits, EXPERIMENTS.models, EXPERIMENTS.label_sets
+PREDICTIONS, GATES, REFINEMENTS = EXPERIMENTS.predictions, EXPERIMENTS.gates, EXPERIMENTS.refinements
+EVALUATIONS, PAGES = EXPERIMENTS.evaluations, report_pages(EXPERIMENTS)
+THREADS = {stage: CONFIG["compute"][stage]["threads"] for stage in ("data", "train", "label")}
+RESOURCES = stage_resources(CONFIG["compute"])
 # As an environment variable for the same reason as the scripts: data that were moved rerun nothing.
 os.environ["DATA_ROOT"] = CONFIG["data_root"]
 # Chosen by the config: a build for CUDA can't be solved where there is no GPU.
-VISION_ENVIRONMENT = f"../envs/{COMPUTE['vision_env']}.yaml"
+VISION_ENVIRONMENT = f"../envs/{CONFIG['compute']['vision_env']}.yaml"
 
 
 onstart:
@@ -64,6 +72,7 @@ onstart:
 
 wildcard_constraints:
     split=r"[^/]+",
+    weights=r"[^/]+",
     model=r"[^/]+",
     predictions=r"[^/]+",
     gate=r"[^/]+",

@@ -14,13 +14,12 @@ rule fetch:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
         # One at a time: each checks the free disk space for itself alone.
         downloads=1,
     shell:
-        'python "$SCRIPTS/fetch.py" --downloads "$SCRIPTS/../config/downloads.yaml" --names {wildcards.download}'
-        ' --root "$DATA_ROOT" --output {output} > {log} 2>&1'
+        'python "$SCRIPTS/fetch.py" --downloads "$SCRIPTS/../config/downloads.yaml" --names {wildcards.download:q}'
+        ' --root "$DATA_ROOT" --output {output:q} > {log:q} 2>&1'
 
 
 rule render:
@@ -34,15 +33,14 @@ rule render:
     priority: 10
     conda:
         "../envs/data.yaml"
-    threads: COMPUTE["data"]["threads"]
+    threads: THREADS["data"]
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        spec=INPUTS.split_spec,
+        spec=lambda w: SPLITS[w.split].rule_spec,
     shell:
-        'python "$SCRIPTS/render.py" --spec {params.spec} --images {output.images} --annotations {output.scenes}'
-        " --workers {threads} > {log} 2>&1"
+        'python "$SCRIPTS/render.py" --spec {params.spec:q} --images {output.images:q} --annotations {output.scenes:q}'
+        " --workers {threads:q} > {log:q} 2>&1"
 
 
 rule render_clips:
@@ -55,19 +53,19 @@ rule render_clips:
     priority: 10
     conda:
         "../envs/data.yaml"
-    threads: COMPUTE["data"]["threads"]
+    threads: THREADS["data"]
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        spec=INPUTS.clips_spec,
+        spec=lambda w: canonical_json(plain(SPLITS[w.split].spec.clips)),
     shell:
-        'python "$SCRIPTS/render_clips.py" --spec {params.spec} --output {output} --workers {threads} > {log} 2>&1'
+        'python "$SCRIPTS/render_clips.py" --spec {params.spec:q} --output {output:q} --workers {threads:q} > {log:q} 2>&1'
 
 
 rule sample_frames:
     input:
-        unpack(INPUTS.split_sources),
+        # Rendered clips. A user's videos are no input: the script checks them, and the note of where they lie names them.
+        clips=lambda w: SPLITS[w.split].clips,
     output:
         split=PATHS.split(),
         ledger=PATHS.split_ledger(),
@@ -76,28 +74,31 @@ rule sample_frames:
     benchmark:
         PATHS.benchmark("sample_frames", "{split}")
     wildcard_constraints:
-        split=INPUTS.split_pattern(videos=True),
+        split=ids(split for split in SPLITS.values() if split.kind == "videos"),
     priority: 10
     conda:
         "../envs/data.yaml"
-    threads: COMPUTE["data"]["threads"]
+    threads: THREADS["data"]
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        spec=INPUTS.split_spec,
-        files=INPUTS.split_files,
+        spec=lambda w: SPLITS[w.split].rule_spec,
+        # Another annotation file or list makes the split again; one that was moved doesn't.
+        files=lambda w: [file_state(path) for path in SPLITS[w.split].spec.files()],
         source=PATHS.split_source(),
         # No output: it holds the journal that an interrupted sampling goes on from.
         images=PATHS.split_images(),
     shell:
-        'python "$SCRIPTS/sample_frames.py" --spec {params.spec} --source {params.source} --images {params.images}'
-        " --output {output.split} --ledger {output.ledger} --workers {threads} > {log} 2>&1"
+        'python "$SCRIPTS/sample_frames.py" --spec {params.spec:q} --source {params.source:q} --images {params.images:q}'
+        " --output {output.split:q} --ledger {output.ledger:q} --workers {threads:q} > {log:q} 2>&1"
 
 
 rule split:
     input:
-        unpack(INPUTS.split_sources),
+        scenes=lambda w: SPLITS[w.split].scenes,
+        # Records: what they brought is in the data root.
+        downloads=lambda w: [PATHS.fetched(name) for name in SPLITS[w.split].downloads],
+        sources=lambda w: [source.file for source in SPLITS[w.split].sources],
     output:
         split=PATHS.split(),
         ledger=PATHS.split_ledger(),
@@ -106,28 +107,31 @@ rule split:
     benchmark:
         PATHS.benchmark("split", "{split}")
     wildcard_constraints:
-        split=INPUTS.split_pattern(videos=False),
+        split=ids(split for split in SPLITS.values() if split.kind != "videos"),
     priority: 10
     conda:
         "../envs/data.yaml"
-    threads: COMPUTE["data"]["threads"]
+    threads: THREADS["data"]
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        spec=INPUTS.split_spec,
-        files=INPUTS.split_files,
+        spec=lambda w: SPLITS[w.split].rule_spec,
+        # Another annotation file or list makes the split again; one that was moved doesn't.
+        files=lambda w: [file_state(path) for path in SPLITS[w.split].spec.files()],
         source=PATHS.split_source(),
         images=PATHS.split_images(),
-        inputs=INPUTS.split_inputs,
     shell:
-        'python "$SCRIPTS/make_split.py" --spec {params.spec} --source {params.source} --images {params.images} --inputs {params.inputs}'
-        " --output {output.split} --ledger {output.ledger} --workers {threads} > {log} 2>&1"
+        'python "$SCRIPTS/make_split.py" --spec {params.spec:q} --source {params.source:q} --images {params.images:q}'
+        " --scenes {input.scenes:q} --sources {input.sources:q}"
+        " --output {output.split:q} --ledger {output.ledger:q} --workers {threads:q} > {log:q} 2>&1"
 
 
 rule check_leaks:
     input:
-        INPUTS.checked_splits,
+        # Pairs that must not share an image: the first of each, and the second.
+        first=lambda w: [first.file for first, _ in MODELS[w.model].disjoint],
+        second=lambda w: [second.file for _, second in MODELS[w.model].disjoint],
+        same_categories=lambda w: [split.file for split in MODELS[w.model].same_categories],
     output:
         PATHS.leaks(),
     log:
@@ -138,17 +142,14 @@ rule check_leaks:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
-    params:
-        pairs=INPUTS.disjoint_pairs,
-        categories=INPUTS.same_categories,
+        **RESOURCES["data"],
     shell:
-        'python "$SCRIPTS/check_leaks.py" --pairs {params.pairs} --same-categories {params.categories} --output {output} > {log} 2>&1'
+        'python "$SCRIPTS/check_leaks.py" --first {input.first:q} --second {input.second:q}'
+        " --same-categories {input.same_categories:q} --output {output:q} > {log:q} 2>&1"
 
 
 # Everything that must be right before a GPU is asked for: all images of the run fetched, sampled and checked, no split leaking
 # into another, all initial weights in place.
 rule data:
     input:
-        INPUTS.data_files(needs_of_run(EXPERIMENTS)),
+        data_files(EXPERIMENTS),

@@ -3,10 +3,10 @@
 
 rule score:
     input:
-        predictions=INPUTS.evaluated_shards,
-        split=lambda w: PATHS.split(EXPERIMENTS.evaluations[w.evaluation].split),
+        detections=lambda w: EVALUATIONS[w.evaluation].detections.files,
+        split=lambda w: EVALUATIONS[w.evaluation].split.file,
         # What training drew is compared with the split once more, before it is scored.
-        drawn=lambda w: PATHS.drawn(EXPERIMENTS.evaluations[w.evaluation].model),
+        drawn=lambda w: EVALUATIONS[w.evaluation].model.drawn,
     output:
         PATHS.evaluation(),
     log:
@@ -16,11 +16,11 @@ rule score:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        spec=spec_of(EXPERIMENTS.evaluations, "evaluation"),
-        task=lambda w: EXPERIMENTS.models[EXPERIMENTS.evaluations[w.evaluation].model].spec.task,
+        spec=spec_of(EVALUATIONS, "evaluation"),
+        task=lambda w: EVALUATIONS[w.evaluation].model.task,
+        detections=lambda w, input: shard_pattern(input.detections),
     shell:
-        'python "$SCRIPTS/score.py" --spec {params.spec} --task {params.task} --split {input.split}'
-        " --predictions {input.predictions} --drawn {input.drawn} --output {output} > {log} 2>&1"
+        'python "$SCRIPTS/score.py" --spec {params.spec:q} --task {params.task:q} --split {input.split:q}'
+        " --predictions {params.detections} --drawn {input.drawn:q} --output {output:q} > {log:q} 2>&1"

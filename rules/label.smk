@@ -8,8 +8,8 @@ train beside the other models, not after them.
 
 rule predict:
     input:
-        model=lambda w: PATHS.model(EXPERIMENTS.predictions[w.predictions].model),
-        split=lambda w: PATHS.split(EXPERIMENTS.predictions[w.predictions].split),
+        model=lambda w: PREDICTIONS[w.predictions].model.file,
+        split=lambda w: PREDICTIONS[w.predictions].split.file,
     output:
         PATHS.predictions(),
     log:
@@ -19,25 +19,22 @@ rule predict:
     priority: 1
     conda:
         VISION_ENVIRONMENT
-    threads: COMPUTE["label"]["threads"]
+    threads: THREADS["label"]
     resources:
-        gpu=COMPUTE["label"]["gpu"],
-        mem_mb=growing(COMPUTE["label"]["mem_mb"]),
-        runtime=growing(COMPUTE["label"]["runtime"]),
-        device=COMPUTE["device"],
+        **RESOURCES["label"],
     params:
-        spec=spec_of(EXPERIMENTS.predictions, "predictions"),
+        spec=spec_of(PREDICTIONS, "predictions"),
     shell:
-        'python "$SCRIPTS/predict.py" --spec {params.spec} --model {input.model} --split {input.split}'
-        " --shard {wildcards.shard} --shards {wildcards.shards} --output {output}"
-        " --device {resources.device} --threads {threads} > {log} 2>&1"
+        'python "$SCRIPTS/predict.py" --spec {params.spec:q} --model {input.model:q} --split {input.split:q}'
+        " --shard {wildcards.shard:q} --shards {wildcards.shards:q} --output {output:q}"
+        " --device {resources.device:q} --threads {threads:q} > {log:q} 2>&1"
 
 
 rule gate:
     input:
-        predictions=INPUTS.gate_predictions,
-        split=INPUTS.gate_split,
-        labelled=lambda w: PATHS.split(EXPERIMENTS.gates[w.gate].labelled),
+        predictions=lambda w: GATES[w.gate].predictions.files,
+        split=lambda w: GATES[w.gate].predictions.split.file,
+        labelled=lambda w: GATES[w.gate].labelled.file,
     output:
         PATHS.gate(),
     log:
@@ -48,22 +45,24 @@ rule gate:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
+        # As text: Snakemake rounds a number. As a resource: what the gate covers is in the spec, how much more is not.
+        gate_margin=lambda w: f"{EXPERIMENTS.gate_margins[w.gate]:g}",
     params:
-        spec=spec_of(EXPERIMENTS.gates, "gate"),
-        task=lambda w: EXPERIMENTS.models[
-            EXPERIMENTS.predictions[EXPERIMENTS.gates[w.gate].predictions].model
-        ].spec.task,
+        spec=spec_of(GATES, "gate"),
+        task=lambda w: GATES[w.gate].predictions.model.spec.task,
         predictions=lambda w, input: shard_pattern(input.predictions),
     shell:
-        'python "$SCRIPTS/gate.py" --spec {params.spec} --task {params.task} --predictions {params.predictions} --split {input.split} --labelled {input.labelled}'
-        " --output {output} > {log} 2>&1"
+        'python "$SCRIPTS/gate.py" --spec {params.spec:q} --task {params.task:q} --margin {resources.gate_margin:q} --predictions {params.predictions}'
+        " --split {input.split:q} --labelled {input.labelled:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule refine:
     input:
-        unpack(INPUTS.refinement),
+        model=lambda w: REFINEMENTS[w.refinement].predictions.model.file,
+        split=lambda w: REFINEMENTS[w.refinement].predictions.split.file,
+        predictions=lambda w: PATHS.predictions(REFINEMENTS[w.refinement].predictions.id, w.shard, w.shards),
+        gate=lambda w: REFINEMENTS[w.refinement].gate.file if REFINEMENTS[w.refinement].gate else [],
     output:
         PATHS.refinement(),
     log:
@@ -73,29 +72,27 @@ rule refine:
     priority: 1
     conda:
         VISION_ENVIRONMENT
-    threads: COMPUTE["label"]["threads"]
+    threads: THREADS["label"]
     resources:
-        gpu=COMPUTE["label"]["gpu"],
-        mem_mb=growing(COMPUTE["label"]["mem_mb"]),
-        runtime=growing(COMPUTE["label"]["runtime"]),
-        device=COMPUTE["device"],
+        **RESOURCES["label"],
     params:
-        spec=spec_of(EXPERIMENTS.refinements, "refinement"),
-        # Earlier refinements by another gate: the script takes what fits, and runs only the boxes that are missing.
-        earlier=PATHS.earlier_refinements(),
-        gate=lambda w, input: f"--gate {shlex.quote(input.gate)}" if "gate" in input.keys() else "",
+        spec=spec_of(REFINEMENTS, "refinement"),
+        # No input: of the refinements by another gate that happen to be there, the script takes what fits, and runs only
+        # the boxes that are missing.
+        earlier=PATHS.refinements,
     shell:
-        'python "$SCRIPTS/refine.py" --spec {params.spec} --model {input.model} --split {input.split}'
-        " --predictions {input.predictions} {params.gate} --reuse {params.earlier} --shard {wildcards.shard} --shards {wildcards.shards}"
-        " --output {output} --device {resources.device} --threads {threads} > {log} 2>&1"
+        'python "$SCRIPTS/refine.py" --spec {params.spec:q} --model {input.model:q} --split {input.split:q}'
+        " --predictions {input.predictions:q} --gate {input.gate:q} --reuse {params.earlier:q}"
+        " --shard {wildcards.shard:q} --shards {wildcards.shards:q} --output {output:q}"
+        " --device {resources.device:q} --threads {threads:q} > {log:q} 2>&1"
 
 
 rule choose_thresholds:
     input:
-        predictions=INPUTS.label_set_predictions,
-        refinement=INPUTS.label_set_refinement,
-        split=lambda w: PATHS.split(EXPERIMENTS.label_sets[w.label_set].split),
-        labelled=lambda w: PATHS.split(EXPERIMENTS.label_sets[w.label_set].labelled),
+        predictions=lambda w: LABEL_SETS[w.label_set].predictions.files,
+        refinement=lambda w: LABEL_SETS[w.label_set].refinement.files if LABEL_SETS[w.label_set].refinement else [],
+        split=lambda w: LABEL_SETS[w.label_set].split.file,
+        labelled=lambda w: LABEL_SETS[w.label_set].labelled.file,
     output:
         PATHS.labels(file="thresholds.json"),
     log:
@@ -106,24 +103,24 @@ rule choose_thresholds:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        spec=spec_of(EXPERIMENTS.label_sets, "label_set"),
-        task=INPUTS.label_set_task,
+        spec=spec_of(LABEL_SETS, "label_set"),
+        task=lambda w: LABEL_SETS[w.label_set].task,
         predictions=lambda w, input: shard_pattern(input.predictions),
-        refinement=lambda w, input: f"--refinement {shard_pattern(input.refinement)}" if input.refinement else "",
+        refinement=lambda w, input: shard_pattern(input.refinement),
     shell:
-        'python "$SCRIPTS/choose_thresholds.py" --spec {params.spec} --task {params.task} --predictions {params.predictions}'
-        " {params.refinement} --split {input.split} --labelled {input.labelled} --output {output} > {log} 2>&1"
+        'python "$SCRIPTS/choose_thresholds.py" --spec {params.spec:q} --task {params.task:q}'
+        " --predictions {params.predictions} --refinement {params.refinement}"
+        " --split {input.split:q} --labelled {input.labelled:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule annotate:
     input:
-        detections=INPUTS.label_set_detections,
+        detections=lambda w: LABEL_SETS[w.label_set].detections.files,
         thresholds=PATHS.labels(file="thresholds.json"),
-        split=lambda w: PATHS.split(EXPERIMENTS.label_sets[w.label_set].split),
-        labelled=lambda w: PATHS.split(EXPERIMENTS.label_sets[w.label_set].labelled),
+        split=lambda w: LABEL_SETS[w.label_set].split.file,
+        labelled=lambda w: LABEL_SETS[w.label_set].labelled.file,
     output:
         annotations=PATHS.labels(),
         provenance=PATHS.labels(file="provenance.json"),
@@ -135,14 +132,12 @@ rule annotate:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        spec=spec_of(EXPERIMENTS.label_sets, "label_set"),
-        task=INPUTS.label_set_task,
-        flag=lambda w: "--refinement" if EXPERIMENTS.label_sets[w.label_set].refinement else "--predictions",
+        spec=spec_of(LABEL_SETS, "label_set"),
+        task=lambda w: LABEL_SETS[w.label_set].task,
         detections=lambda w, input: shard_pattern(input.detections),
     shell:
-        'python "$SCRIPTS/annotate.py" --spec {params.spec} --task {params.task} {params.flag} {params.detections}'
-        " --thresholds {input.thresholds} --split {input.split} --labelled {input.labelled}"
-        " --output {output.annotations} --provenance {output.provenance} > {log} 2>&1"
+        'python "$SCRIPTS/annotate.py" --spec {params.spec:q} --task {params.task:q} --detections {params.detections}'
+        " --thresholds {input.thresholds:q} --split {input.split:q} --labelled {input.labelled:q}"
+        " --output {output.annotations:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -9,7 +9,7 @@ report: "../report/workflow.rst"
 
 rule table:
     input:
-        lambda w: table_inputs(EXPERIMENTS, w.table),
+        evaluations=lambda w: [evaluation.file for evaluation in table_evaluations(EXPERIMENTS, w.table)],
     output:
         markdown=PATHS.table(suffix="md"),
         csv=PATHS.table(suffix="csv"),
@@ -21,18 +21,28 @@ rule table:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
-        runtime=growing(COMPUTE["report"]["runtime"]),
+        **RESOURCES["report"],
     params:
-        definition=lambda w: shlex.quote(canonical_json(table_definition(EXPERIMENTS, w.table))),
+        # It names the evaluations.
+        spec=lambda w: canonical_json(table_spec(EXPERIMENTS, w.table)),
+        folder=PATHS.tables,
     shell:
-        'python "$SCRIPTS/make_table.py" --definition {params.definition} --published "$SCRIPTS/../config/published.yaml"'
-        " --output-dir $(dirname {output.markdown}) > {log} 2>&1"
+        'python "$SCRIPTS/make_table.py" --spec {params.spec:q} --published "$SCRIPTS/../config/published.yaml"'
+        " --output-dir {params.folder:q} > {log:q} 2>&1"
+
+
+def compared(wildcards):
+    """The label set beside which the quality of one is shown: one or none."""
+    other = quality(EXPERIMENTS, LABEL_SETS[wildcards.label_set]).alternative
+    return [other] if other else []
 
 
 rule label_quality:
     input:
-        unpack(INPUTS.label_quality),
+        labels=lambda w: LABEL_SETS[w.label_set].file,
+        truth=lambda w: LABEL_SETS[w.label_set].truth.file,
+        # The label set that it is compared with, if there is one.
+        alternative=lambda w: [other.file for other in compared(w)],
     output:
         json=PATHS.labels(file="quality.json"),
         page=PATHS.labels(file="quality.md"),
@@ -43,22 +53,22 @@ rule label_quality:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
-        runtime=growing(COMPUTE["report"]["runtime"]),
+        **RESOURCES["report"],
     params:
-        task=INPUTS.label_set_task,
-        names=INPUTS.label_quality_names,
-        title=lambda w: shlex.quote(INPUTS.label_set_title(w)),
-        note=shlex.quote(CONFIG["data_note"]),
+        task=lambda w: LABEL_SETS[w.label_set].task,
+        name=lambda w: LABEL_SETS[w.label_set].name,
+        alternative_name=lambda w: [other.name for other in compared(w)],
+        title=lambda w: LABEL_SETS[w.label_set].title,
+        note=lambda w: CONFIG["data_note"],
     shell:
-        'python "$SCRIPTS/label_quality.py" --task {params.task} --labels {input.labels} --truth {input.truth}'
-        " {params.names} --title {params.title} --note {params.note}"
-        " --output {output.json} --pages {output.page} > {log} 2>&1"
+        'python "$SCRIPTS/label_quality.py" --task {params.task:q} --labels {input.labels:q} --truth {input.truth:q}'
+        " --name {params.name:q} --alternative {input.alternative:q} --alternative-name {params.alternative_name:q}"
+        " --title {params.title:q} --note {params.note:q} --output {output.json:q} --pages {output.page:q} > {log:q} 2>&1"
 
 
 rule thresholds_page:
     input:
-        PATHS.labels(file="thresholds.json"),
+        thresholds=PATHS.labels(file="thresholds.json"),
     output:
         PATHS.labels(file="thresholds.md"),
     log:
@@ -68,19 +78,21 @@ rule thresholds_page:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
-        runtime=growing(COMPUTE["report"]["runtime"]),
+        **RESOURCES["report"],
     params:
-        title=lambda w: shlex.quote(INPUTS.label_set_title(w)),
-        note=shlex.quote(CONFIG["data_note"]),
+        title=lambda w: LABEL_SETS[w.label_set].title,
+        note=lambda w: CONFIG["data_note"],
     shell:
-        'python "$SCRIPTS/thresholds_page.py" --thresholds {input} --title {params.title} --note {params.note}'
-        " --output {output} > {log} 2>&1"
+        'python "$SCRIPTS/thresholds_page.py" --thresholds {input.thresholds:q} --title {params.title:q} --note {params.note:q}'
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule explain_ensemble:
     input:
-        unpack(INPUTS.ensemble),
+        model=lambda w: explanation(EXPERIMENTS, w.figure).label_set.teacher.file,
+        split=lambda w: explanation(EXPERIMENTS, w.figure).label_set.split.file,
+        labels=lambda w: explanation(EXPERIMENTS, w.figure).label_set.file,
+        truth=lambda w: [truth.file for truth in [explanation(EXPERIMENTS, w.figure).label_set.truth] if truth],
     output:
         PATHS.figure_data(),
     log:
@@ -89,23 +101,21 @@ rule explain_ensemble:
         PATHS.benchmark("explain_ensemble", "{figure}")
     conda:
         VISION_ENVIRONMENT
-    threads: COMPUTE["label"]["threads"]
+    threads: THREADS["label"]
     resources:
-        gpu=COMPUTE["label"]["gpu"],
-        mem_mb=growing(COMPUTE["label"]["mem_mb"]),
-        runtime=growing(COMPUTE["label"]["runtime"]),
-        device=COMPUTE["device"],
+        **RESOURCES["label"],
     params:
-        spec=INPUTS.ensemble_spec,
-        truth=lambda w, input: f"--truth {shlex.quote(input.truth)}" if "truth" in input.keys() else "",
+        # Of every box: a gate has no part in what is shown.
+        spec=lambda w: canonical_json(explanation(EXPERIMENTS, w.figure).refinement.spec.of_every_box.canonical()),
     shell:
-        'python "$SCRIPTS/explain_ensemble.py" --spec {params.spec} --model {input.model} --split {input.split}'
-        " --labels {input.labels} {params.truth} --output {output} --device {resources.device} --threads {threads} > {log} 2>&1"
+        'python "$SCRIPTS/explain_ensemble.py" --spec {params.spec:q} --model {input.model:q} --split {input.split:q}'
+        " --labels {input.labels:q} --truth {input.truth:q} --output {output:q}"
+        " --device {resources.device:q} --threads {threads:q} > {log:q} 2>&1"
 
 
 rule figure:
     input:
-        lambda w: figure_parts(EXPERIMENTS, w.figure)[0],
+        shown=lambda w: figure(EXPERIMENTS, w.figure).reads,
     output:
         pdf=PATHS.figure(suffix="pdf"),
         png=report(
@@ -121,13 +131,13 @@ rule figure:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
-        runtime=growing(COMPUTE["report"]["runtime"]),
+        **RESOURCES["report"],
     params:
-        arguments=lambda w: shlex.join(figure_parts(EXPERIMENTS, w.figure)[1]),
+        # They name the files that are shown, each under the flag of its part in the figure.
+        arguments=lambda w: list(figure(EXPERIMENTS, w.figure).arguments),
         stem=PATHS.figure(suffix="png").removesuffix(".png"),
     shell:
-        'python "$SCRIPTS/make_figure.py" {params.arguments} --output-stem {params.stem} > {log} 2>&1'
+        'python "$SCRIPTS/make_figure.py" {params.arguments:q} --output-stem {params.stem:q} > {log:q} 2>&1'
 
 
 rule run_times:
@@ -142,13 +152,12 @@ rule run_times:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
-        runtime=growing(COMPUTE["report"]["runtime"]),
+        **RESOURCES["report"],
     params:
         benchmarks=PATHS.benchmarks,
-        note=shlex.quote(CONFIG["data_note"]),
+        note=lambda w: CONFIG["data_note"],
     shell:
-        'python "$SCRIPTS/run_times.py" --benchmarks {params.benchmarks} --note {params.note} --output {output} > {log} 2>&1'
+        'python "$SCRIPTS/run_times.py" --benchmarks {params.benchmarks:q} --note {params.note:q} --output {output:q} > {log:q} 2>&1'
 
 
 rule page:
@@ -158,8 +167,8 @@ rule page:
         report(
             PATHS.page(suffix="html"),
             caption="../report/page.rst",
-            category=lambda w: page_section(w.page),
-            labels=lambda w: {"result": page_title(EXPERIMENTS, w.page)},
+            category=lambda w: PAGES[w.page].section,
+            labels=lambda w: {"result": PAGES[w.page].title},
         ),
     log:
         PATHS.log("page", "{page}"),
@@ -168,10 +177,9 @@ rule page:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=growing(COMPUTE["report"]["mem_mb"]),
-        runtime=growing(COMPUTE["report"]["runtime"]),
+        **RESOURCES["report"],
     shell:
-        'python "$SCRIPTS/make_page.py" --input {input} --output {output} > {log} 2>&1'
+        'python "$SCRIPTS/make_page.py" --input {input:q} --output {output:q} > {log:q} 2>&1'
 
 
 rule report_pages:
@@ -186,13 +194,11 @@ rule tables_from_existing:
     conda:
         "../envs/report.yaml"
     params:
-        definitions=lambda w: " ".join(
-            shlex.quote(canonical_json(table_definition(EXPERIMENTS, table["name"]))) for table in CONFIG["tables"]
-        ),
+        specs=lambda w: [canonical_json(table_spec(EXPERIMENTS, table["name"])) for table in CONFIG["tables"]],
         folder=PATHS.tables_so_far,
     shell:
-        'python "$SCRIPTS/make_table.py" --definition {params.definitions} --published "$SCRIPTS/../config/published.yaml"'
-        " --output-dir {params.folder} --show 2>&1 | tee {log}"
+        'python "$SCRIPTS/make_table.py" --spec {params.specs:q} --published "$SCRIPTS/../config/published.yaml"'
+        " --output-dir {params.folder:q} --show 2>&1 | tee {log:q}"
 
 
 for NAME in names_of(EXPERIMENTS):

@@ -3,30 +3,31 @@
 
 rule weights:
     output:
-        weights=PATHS.weights("{backbone}"),
-        record=PATHS.weights("{backbone}.json"),
+        PATHS.weights(),
     log:
-        PATHS.log("weights", "{backbone}"),
+        PATHS.log("weights", "{weights}"),
     benchmark:
-        PATHS.benchmark("weights", "{backbone}")
-    wildcard_constraints:
-        backbone=r"[^/]+",
+        PATHS.benchmark("weights", "{weights}")
     priority: 10
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(COMPUTE["data"]["mem_mb"]),
-        runtime=growing(COMPUTE["data"]["runtime"]),
+        **RESOURCES["data"],
     params:
-        source=lambda w: shlex.quote(canonical_json(EXPERIMENTS.weights_source(w.backbone))),
+        spec=lambda w: canonical_json(dict(EXPERIMENTS.weights[w.weights].source)),
+        # No output: Snakemake would delete it, and other weights could take the place of those that models began with.
+        record=PATHS.weights_record(),
     shell:
-        'python "$SCRIPTS/get_weights.py" --source {params.source} --output {output.weights} --record {output.record} > {log} 2>&1'
+        'python "$SCRIPTS/get_weights.py" --spec {params.spec:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1'
 
 
 rule train:
     input:
-        unpack(INPUTS.training),
-        # Checked before training; ancient, because another evaluation split means another check, never other weights.
+        labelled=lambda w: MODELS[w.model].labelled.file,
+        label_set=lambda w: MODELS[w.model].label_set.file if MODELS[w.model].label_set else [],
+        teacher=lambda w: MODELS[w.model].initial.file if MODELS[w.model].spec.initial == "teacher" else [],
+        # Ancient: the same weights, fetched or checked again, and another evaluation split mean no other model.
+        weights=ancient(lambda w: MODELS[w.model].initial.file if MODELS[w.model].spec.initial == "imagenet" else []),
         leaks=ancient(PATHS.leaks()),
     output:
         model=PATHS.model(),
@@ -38,26 +39,18 @@ rule train:
         PATHS.benchmark("train", "{model}")
     conda:
         VISION_ENVIRONMENT
-    threads: COMPUTE["train"]["threads"]
+    threads: THREADS["train"]
     resources:
-        gpu=COMPUTE["train"]["gpu"],
-        mem_mb=growing(COMPUTE["train"]["mem_mb"]),
-        # Doesn't grow: training goes on from its checkpoint, so another attempt needs no longer one.
-        runtime=COMPUTE["train"]["runtime"],
-        # As resources, settings that can't change the result may change without a rerun.
-        processes=COMPUTE["train"]["processes"],
-        workers=COMPUTE["train"]["workers"],
-        checkpoint_every=COMPUTE["checkpoint_every"],
-        device=COMPUTE["device"],
+        **RESOURCES["train"],
     params:
-        spec=spec_of(EXPERIMENTS.models, "model"),
-        optional=INPUTS.optional_training,
+        spec=spec_of(MODELS, "model"),
         # No output: Snakemake deletes a failed job's outputs, and training must be able to go on.
         checkpoint=PATHS.checkpoint(),
     # exec: of a signal to the whole job a shell in between would die at once, and the job be over before the checkpoint is written.
     shell:
-        'exec python "$SCRIPTS/launch.py" --processes {resources.processes} --'
-        ' "$SCRIPTS/train.py" --spec {params.spec} --labelled {input.labelled} {params.optional}'
-        " --model {output.model} --metrics {output.metrics} --drawn {output.drawn}"
-        " --checkpoint {params.checkpoint} --checkpoint-every {resources.checkpoint_every} --device {resources.device} --threads {threads}"
-        " --workers {resources.workers} --processes {resources.processes} >> {log} 2>&1"
+        'exec python "$SCRIPTS/launch.py" --processes {resources.processes:q} --'
+        ' "$SCRIPTS/train.py" --spec {params.spec:q} --labelled {input.labelled:q} --label-set {input.label_set:q}'
+        " --initial-weights {input.teacher:q} {input.weights:q}"
+        " --model {output.model:q} --metrics {output.metrics:q} --drawn {output.drawn:q} --checkpoint {params.checkpoint:q}"
+        " --checkpoint-every {resources.checkpoint_every:q} --device {resources.device:q} --threads {threads:q}"
+        " --workers {resources.workers:q} --processes {resources.processes:q} >> {log:q} 2>&1"

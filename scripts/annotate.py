@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from datadistill.detections import load_shards, read_libraries
-from datadistill.errors import UserError, run_script
+from datadistill.errors import run_script
 from datadistill.files import read_json, write_json
 from datadistill.label.labels import annotate, provenance
 from datadistill.label.thresholds import Thresholds
@@ -24,19 +24,22 @@ def main() -> None:
         "--labelled", required=True, type=Path, help="COCO JSON of the labelled split (for its categories)"
     )
     parser.add_argument("--thresholds", required=True, type=Path, help="thresholds (JSON)")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--predictions", nargs="+", type=Path, help="every shard, for a task that doesn't refine")
-    source.add_argument("--refinement", nargs="+", type=Path, help="every shard, for a task that refines")
+    parser.add_argument(
+        "--detections",
+        required=True,
+        nargs="+",
+        type=Path,
+        help="every shard of the refinement for a task that refines, of the predictions for others",
+    )
     parser.add_argument("--output", required=True, type=Path, help="annotations (COCO JSON)")
     parser.add_argument("--provenance", required=True, type=Path, help="where they come from (JSON)")
     arguments = parser.parse_args()
 
     spec = parse_spec(LabelSetSpec, arguments.spec)
     task = get_task(arguments.task)
-    if task.refines != bool(arguments.refinement):
-        raise UserError(f"task {task.name}: give {'--refinement' if task.refines else '--predictions'}")
-    shards = arguments.refinement or arguments.predictions
-    detections, lineage = load_shards(shards, spec.refinement if task.refines else spec.predictions)
+    shards = arguments.detections
+    expected = spec.refinement if task.refines else spec.predictions
+    detections, lineage = load_shards(shards, expected, gated=task.refines)
     thresholds = Thresholds.from_json(read_json(arguments.thresholds))
     categories = read_json(arguments.labelled)["categories"]
     origin = provenance(task, spec, lineage, thresholds, read_libraries(shards))

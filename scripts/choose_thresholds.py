@@ -33,7 +33,7 @@ def main() -> None:
     predictions.require_exactly(image_ids(split), f"predictions for {arguments.split}")
     refined = None
     if arguments.refinement:
-        refined, _ = load_shards(arguments.refinement, spec.refinement)
+        refined, _ = load_shards(arguments.refinement, spec.refinement, gated=True)
         refined.require_exactly(image_ids(split), f"refinement for {arguments.split}")
     task = get_task(arguments.task)
     thresholds = task.choose_thresholds(spec, read_json(arguments.labelled), predictions, refined)

@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--split", required=True, type=Path)
     parser.add_argument("--labels", required=True, type=Path, help="annotations.json of the label set")
-    parser.add_argument("--truth", type=Path, help="split with the hidden truth, if there is one")
+    parser.add_argument("--truth", nargs="?", type=Path, help="split with the hidden truth, if there is one")
     parser.add_argument("--candidates", type=int, default=40, help="people with the highest scores to choose from")
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

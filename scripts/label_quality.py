@@ -17,8 +17,10 @@ def main() -> None:
     parser.add_argument("--task", required=True, help="its name")
     parser.add_argument("--labels", required=True, type=Path, help="annotations.json of a label set")
     parser.add_argument("--name", default="labels", help="what to call it in the page")
-    parser.add_argument("--alternative", type=Path, help="another label set of the same split, to show beside it")
-    parser.add_argument("--alternative-name", default="alternative")
+    parser.add_argument(
+        "--alternative", nargs="?", type=Path, help="another label set of the same split, to show beside it"
+    )
+    parser.add_argument("--alternative-name", nargs="?", default="alternative")
     parser.add_argument("--truth", required=True, type=Path, help="the split with its hidden annotations")
     parser.add_argument("--title", default="generated labels")
     parser.add_argument("--note", default="", help="what data this is from")

@@ -52,7 +52,7 @@ def comparison(a: argparse.Namespace) -> None:
 def curve(a: argparse.Namespace) -> None:
     from datadistill.report.result_charts import curve_from_definition
 
-    curve_from_definition(a.kind, definition(a.definition), a.output_stem)
+    curve_from_definition(a.kind, read_spec(a.spec), a.output_stem)
 
 
 def losses(a: argparse.Namespace) -> None:
@@ -74,7 +74,7 @@ def label_quality(a: argparse.Namespace) -> None:
     label_quality_figure(read_json(a.quality), a.output_stem, note=a.note)
 
 
-def definition(text: str) -> dict[str, Any]:
+def read_spec(text: str) -> dict[str, Any]:
     return json.loads(text) if text.lstrip().startswith("{") else read_json(text)
 
 
@@ -121,7 +121,7 @@ def main() -> None:
         ("lengths", "labelled-only training at several lengths"),
     ):
         sub = kind(name, curve, description)
-        sub.add_argument("--definition", required=True, help="JSON, or the path of a JSON file; it holds the note")
+        sub.add_argument("--spec", required=True, help="JSON, or the path of a JSON file; it holds the note")
 
     sub = kind("losses", losses, "loss curves of one or several models")
     sub.add_argument("--metrics", required=True, nargs="+", type=Path, help="metrics.jsonl of each model")

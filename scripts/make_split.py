@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from datadistill.data.make import make_split
+from datadistill.data.make import SCENES, make_split
 from datadistill.data.specs import parse_split_spec
 from datadistill.errors import run_script
 from datadistill.files import write_json
-
-
-def named_path(text: str) -> tuple[str, str]:
-    """`name=path` from the command line."""
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise argparse.ArgumentTypeError(f"{text!r} isn't of the form name=path")
-    return name, path
 
 
 def main() -> None:
@@ -23,8 +16,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="what fixes the split, as JSON")
     parser.add_argument("--source", help="JSON file that says where the split's files lie, and how they are checked")
+    parser.add_argument("--scenes", nargs="?", type=Path, help="COCO JSON of rendered scenes, if it is of those")
     parser.add_argument(
-        "--inputs", nargs="*", type=named_path, default=[], help="name=path of the splits it derives from"
+        "--sources", nargs="*", type=Path, default=[], help="the splits that it is made from, each called NAME.json"
     )
     parser.add_argument("--images", required=True, help="folder through which its images are named")
     parser.add_argument("--output", required=True)
@@ -32,7 +26,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     spec = parse_split_spec(arguments.spec, arguments.source)
-    made = make_split(spec, dict(arguments.inputs), images=arguments.images, workers=arguments.workers)
+    inputs = {path.name.removesuffix(".json"): str(path) for path in arguments.sources}
+    if arguments.scenes:
+        inputs[SCENES] = str(arguments.scenes)
+    made = make_split(spec, inputs, images=arguments.images, workers=arguments.workers)
     write_json(arguments.ledger, made.ledger, indent=1)
     write_json(arguments.output, made.split)
     print(

@@ -15,23 +15,21 @@ from datadistill.report.tables import load_table
 from datadistill.report.terminal import show_table
 
 
-def definition(text: str) -> dict[str, Any]:
+def read_spec(text: str) -> dict[str, Any]:
     return json.loads(text) if text.lstrip().startswith("{") else read_json(text)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--definition", required=True, nargs="+", help="table definitions: JSON, or paths of JSON files"
-    )
+    parser.add_argument("--spec", required=True, nargs="+", help="specs of tables: JSON, or paths of JSON files")
     parser.add_argument("--published", required=True, type=Path, help="the paper's figures (config/published.yaml)")
     parser.add_argument("--output-dir", type=Path, help="write NAME.md, .csv, .tex, .seeds.csv and .json here")
     parser.add_argument("--show", action="store_true", help="print the tables")
     arguments = parser.parse_args()
 
     published = load_published(arguments.published)
-    for value in arguments.definition:
-        content = definition(value)
+    for value in arguments.spec:
+        content = read_spec(value)
         table = load_table(content, published)
         if arguments.output_dir:
             write_table(table, content, arguments.output_dir / table.name)

@@ -19,9 +19,9 @@ def main() -> None:
     parser.add_argument(
         "--predictions", required=True, nargs="+", type=Path, help="shards that hold this shard's images"
     )
-    parser.add_argument("--gate", type=Path, help="the gate (JSON); without it every box is refined")
+    parser.add_argument("--gate", nargs="?", type=Path, help="the gate (JSON); without it every box is refined")
     parser.add_argument(
-        "--reuse", nargs="*", default=[], type=Path, help="earlier refinements; their boxes are not run again"
+        "--reuse", type=Path, help="folder of earlier refinements, a folder each; boxes that fit are not run again"
     )
     parser.add_argument("--shard", type=int, default=0, help="this shard, from 0")
     parser.add_argument("--shards", type=int, default=1, help="how many shards there are")
@@ -45,7 +45,8 @@ def main() -> None:
     split = read_json(arguments.split)
     predictions, lineage = load_shards(arguments.predictions, spec.predictions)
     predictions = predictions.of_images(shard_ids(image_ids(split), arguments.shard, arguments.shards))
-    reuse = load_reusable(arguments.reuse, spec.canonical())
+    earlier = arguments.reuse.glob(f"*/{arguments.shard}-of-{arguments.shards}.npz") if arguments.reuse else ()
+    reuse = load_reusable(sorted(earlier), spec.canonical())
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
 
     from datadistill.label.labels import library_versions

@@ -12,7 +12,7 @@ from datadistill.report.tables import load_table
 from datadistill.report.terminal import show_table
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import build_experiments
-from datadistill.workflow.outputs import FIGURE_SUFFIXES, table_definition
+from datadistill.workflow.outputs import FIGURE_SUFFIXES, table_spec
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     experiments = build_experiments(config)
     published = load_published(Path(__file__).resolve().parents[1] / "config" / "published.yaml")
     for table in config["tables"]:
-        show_table(load_table(table_definition(experiments, table["name"]), published))
+        show_table(load_table(table_spec(experiments, table["name"]), published))
     made = [
         path
         for figure in config["figures"]

@@ -32,9 +32,7 @@ POINTS_UP = {("datadistill.tasks.task", "datadistill.label.thresholds")}
 LINES = 400
 TOO_LONG = {
     "scripts/datadistill/train/loop.py",
-    "scripts/datadistill/workflow/experiments.py",
     "tests/train/test_loop.py",
-    "tests/workflow/test_experiments.py",
 }
 
 

@@ -184,17 +184,22 @@ def concatenate(parts: Sequence[Detections]) -> Detections:
     )
 
 
-def load_shards(paths: Sequence[str | Path], digest: str | None = None) -> tuple[Detections, list[dict[str, Any]]]:
+def load_shards(
+    paths: Sequence[str | Path], digest: str | None = None, *, gated: bool = False
+) -> tuple[Detections, list[dict[str, Any]]]:
     """All shards of one result, concatenated, and their common lineage.
 
-    Refuses shards of different specs and, where `digest` is given, of another spec than that.
+    Refuses shards of different specs and, where `digest` is given, of another spec than that. `gated`: shards of a
+    refinement by any gate fit the digest of the refinement of every box.
     """
     parts, about = zip(*(_read(path) for path in paths), strict=True)
     lineages = [entry["lineage"] for entry in about]
     for path, lineage in zip(paths, lineages, strict=True):
         if lineage != lineages[0]:
             raise UserError(f"{path}: made with other settings than {paths[0]}; delete both and run them again")
-        if digest is not None and (not lineage or digest_of(lineage[-1]) != digest):
+        if digest is not None and (
+            not lineage or digest_of({**lineage[-1], **({"gate": None} if gated else {})}) != digest
+        ):
             raise UserError(
                 f"{path}: made with other settings than this run asks for ({digest}); delete it and run it again"
             )

@@ -18,14 +18,17 @@ from datadistill.transforms import TestScale, Transform
 
 S = TypeVar("S", bound="Spec")
 
+LEAST_MARGIN = 1.5
+"""Times the target's boxes that every gate lets pass at least, so that thresholds can be lowered without inference."""
+
 STAGE_VERSIONS: dict[str, int] = {
     # Raised by hand when a stage's results would change; never for a comment or a log line.
     "split": 2,
     "model": 2,
     "predictions": 1,
-    "gate": 1,
+    "gate": 2,
     "refinement": 1,
-    "label_set": 1,
+    "label_set": 2,
     "evaluation": 1,
 }
 
@@ -158,9 +161,11 @@ class LabellingOptions:
         default=None,
     )
     gate_margin: float = key(
-        "Keypoints: times the target's boxes that get refined keypoints, so that lower thresholds cost no inference.",
-        default=1.5,
-        minimum=1,
+        "Keypoints: times the target's boxes that get refined keypoints, so that lower thresholds cost no inference. It "
+        "changes no label: what a label set itself asks for is always covered, and a wider gate runs only the boxes that "
+        "are missing.",
+        default=LEAST_MARGIN,
+        minimum=LEAST_MARGIN,
     )
     instance_ratio: float = key(
         "Generated instances per unlabelled image, as a multiple of the labelled ones'.", default=1.0, above=0
@@ -169,7 +174,10 @@ class LabellingOptions:
         "Keypoints per generated instance, as a multiple of the labelled ones'.", default=1.0, above=0
     )
     instance_threshold: float | None = key(
-        "A score threshold to use instead of matching counts.", default=None, minimum=0, maximum=1
+        "A score threshold to use instead of matching counts. Of keypoints, it is the gate, too.",
+        default=None,
+        minimum=0,
+        maximum=1,
     )
     keypoint_threshold: float | None = key(
         "A keypoint score threshold to use instead of matching counts.", default=None
@@ -182,7 +190,8 @@ class ModelSpec(Spec):
     """A trained network. Teacher and student are roles: both are this.
 
     `labelled` and `label_set` are digests (`label_set` None: labelled images only); `fraction` of the label set's images is
-    used; `initial` is "imagenet", "random" or "teacher"; `weights` the digest of the initial weights, or None. `proposals` is
+    used; `initial` is "imagenet", "random" or "teacher"; `weights` the teacher's digest, or which release of the backbone's
+    ImageNet weights (None: the only one), wherever the file lies. `proposals` is
     "joint", or "teacher" for the frozen proposal network of the label set's teacher (which `label_set` already fixes).
     """
 
@@ -218,12 +227,18 @@ class PredictionsSpec(Spec):
 
 @dataclass(frozen=True)
 class GateSpec(Spec):
-    """Which boxes of a label set's predictions are worth refining: `margin` times as many as the target asks for."""
+    """Which boxes of a label set's predictions are worth refining: `covers` times as many as the target asks for (of
+    each category, if `per_category`), or those that score at least `threshold`, where the config fixes it.
+
+    It says what a gate must cover. That it may let more pass (`gate_margin`) changes no label, and is no part of it.
+    """
 
     predictions: str
     labelled: str
     count_instances: str
-    margin: float
+    covers: float | None
+    threshold: float | None
+    per_category: bool
     stage = "gate"
 
 
@@ -238,10 +253,18 @@ class RefinementSpec(Spec):
     size_dependent: bool
     stage = "refinement"
 
+    @property
+    def of_every_box(self) -> RefinementSpec:
+        """The same without a gate: what labels depend on, since a gate drops only boxes that can't become labels."""
+        return dataclasses.replace(self, gate=None)
+
 
 @dataclass(frozen=True)
 class LabelSetSpec(Spec):
-    """Hard labels of an unlabelled split: whose predictions, and the thresholds that keep the reliable ones."""
+    """Hard labels of an unlabelled split: whose predictions, and the thresholds that keep the reliable ones.
+
+    `refinement` is the digest of the refinement of every box: labels don't depend on the gate.
+    """
 
     predictions: str
     refinement: str | None

@@ -39,13 +39,13 @@ def test_two_of_eight_shards_run_side_by_side(chain: Chain) -> None:
 def test_a_killed_controller_leaves_nothing_half_written(
     chain: Chain, call: Starter, experiments: Experiments, tmp_path: Path
 ) -> None:
-    directory, paths = tmp_path / "killed", experiments.paths
+    directory = tmp_path / "killed"
     shutil.copytree(chain.directory, directory, symlinks=True)
     [label_set] = experiments.label_sets.values()
-    labels = [paths.labels(label_set.id, name) for name in ("annotations.json", "thresholds.json")]
+    labels = [label_set.made(name) for name in ("annotations.json", "thresholds.json")]
     undisturbed = [(directory / name).read_bytes() for name in labels]
     # Half of the chain is still to be made: the refinement, in eight shards, and what follows.
-    shards = [directory / paths.refinement(label_set.refinement, shard, 8) for shard in range(8)]
+    shards = [directory / path for path in label_set.refinement.files]
     for path in shards:
         path.unlink()
     shutil.rmtree(directory / labels[0].rsplit("/", 1)[0])
@@ -89,7 +89,7 @@ def test_a_cancelled_training_ends_with_the_weights_of_an_undisturbed_one(
     config = tmp_path / "longer.yaml"
     config.write_text(yaml.safe_dump(content))
     longer = build_experiments(load_config(config))
-    [teacher] = [model for model in longer.models if "+" not in model]
+    teacher = longer.model("teacher", 1, "test").id
     results = []
     for name in ("cancelled", "undisturbed"):
         directory = tmp_path / name

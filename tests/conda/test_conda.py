@@ -136,7 +136,7 @@ def copy_of_the_project(folder: Path, environment: str, old: str, new: str) -> P
 def target(config: Path) -> str:
     """The first thing the chain makes."""
     experiments = build_experiments(load_config(config))
-    return experiments.paths.scene_annotations(next(name for name in experiments.splits if name.startswith("labelled")))
+    return experiments.paths.scene_annotations(experiments.split("labelled", "test").id)
 
 
 @pytest.mark.parametrize(

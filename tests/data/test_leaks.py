@@ -90,22 +90,24 @@ def test_script_exits_2_with_one_sentence(tmp_path: Path) -> None:
     for name, images in {"a": [("coco", 1, "x")], "b": [("coco", 2, "y")], "c": [("coco", 3, "x")]}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(split(*images)))
 
-    def run(*pairs: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(SCRIPTS / "check_leaks.py"), "--pairs", *pairs, "--output", "leaks.json"]
+    def run(first: str, second: str, *more: str) -> subprocess.CompletedProcess[str]:
+        pairs = ("--first", *first.split(), "--second", *second.split())
+        command = [sys.executable, str(SCRIPTS / "check_leaks.py"), *pairs, *more, "--output", "leaks.json"]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
-    failed = run("a.json:b.json", "a.json:c.json")
+    failed = run("a.json a.json", "b.json c.json")
     assert failed.returncode == 2
     assert failed.stderr.count("\n") == 1
     assert "a and c share 1 image" in failed.stderr
     assert not (tmp_path / "leaks.json").exists()
-    assert run("a.json:b.json").returncode == 0
+    assert run("a.json", "b.json").returncode == 0
     for name, category in (("a", "dog"), ("b", "cow")):
         edited = split(("coco", ord(name), name)) | {"categories": [{"id": 1, "name": category}]}
         (tmp_path / f"{name}.json").write_text(json.dumps(edited))
-    failed = run("a.json:b.json", "--same-categories", "a.json", "b.json")
+    failed = run("a.json", "b.json", "--same-categories", "a.json", "b.json")
     assert failed.returncode == 2
     assert failed.stderr.strip().endswith("give both annotation files the same categories")
     (tmp_path / "leaks.json").unlink()
-    assert run("a.json:b.json").returncode == 0
+    assert run("a.json", "b.json").returncode == 0
     assert json.loads((tmp_path / "leaks.json").read_text())["pairs"][0]["shared"] == 0
+    assert "--first names 1 splits, --second 2; give pairs" in run("a.json", "b.json c.json").stderr

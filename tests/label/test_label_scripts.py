@@ -16,7 +16,7 @@ import torch
 from datadistill.detections import Detections, load_shards
 from datadistill.errors import UserError
 from datadistill.files import canonical_json, read_json, write_json
-from datadistill.specs import GateSpec, LabelSetSpec, PredictionsSpec, RefinementSpec, Spec
+from datadistill.specs import EvaluationSpec, GateSpec, LabelSetSpec, PredictionsSpec, RefinementSpec, Spec
 from datadistill.transforms import Transform
 
 SEVERAL = tuple(Transform(s, 200, flip) for s in (64, 96) for flip in (False, True))
@@ -65,7 +65,7 @@ def predictions_spec(**changes: Any) -> PredictionsSpec:
     return PredictionsSpec("teacher", "pool", score_floor=0.05, nms=0.5, **values)
 
 
-def label_spec(predictions: Spec, refinement: Spec | None, **changes: Any) -> LabelSetSpec:
+def label_spec(predictions: Spec, refinement: RefinementSpec | None, **changes: Any) -> LabelSetSpec:
     values = {
         "count_instances": "with_keypoints",
         "instance_ratio": 1.0,
@@ -75,9 +75,10 @@ def label_spec(predictions: Spec, refinement: Spec | None, **changes: Any) -> La
         "per_category": False,
         **changes,
     }
-    return LabelSetSpec(predictions.digest, refinement and refinement.digest, "labelled", **values)
+    return LabelSetSpec(predictions.digest, refinement and refinement.of_every_box.digest, "labelled", **values)
 
 
+MARGIN = ("--margin", "1.5")
 POOL = ("--split", "pool.json", "--labelled", "labelled.json")
 
 
@@ -87,12 +88,14 @@ def test_the_chain_of_keypoints(
     chain = Chain(tmp_path, people, split, monkeypatch)
     plain = predictions_spec()
     predictions = chain.predict(plain, 2, "predictions")
-    gate = GateSpec(plain.digest, "labelled", "with_keypoints", 1.5)
-    chain.run("gate", gate, "--task", "keypoints", *POOL, "--predictions", *predictions, "--output", "gate.json")
+    gate = GateSpec(plain.digest, "labelled", "with_keypoints", 1.5, None, False)
+    chain.run(
+        "gate", gate, "--task", "keypoints", *POOL, *MARGIN, "--predictions", *predictions, "--output", "gate.json"
+    )
     assert (read_json("gate.json")["kept"], read_json("gate.json")["target"]) == (18, 2)
 
     refinement = RefinementSpec(plain.digest, gate.digest, SEVERAL, "probabilities", False)
-    refined = ["refined/0-of-2.npz", "refined/1-of-2.npz"]
+    refined = ["earlier/refined/0-of-2.npz", "earlier/refined/1-of-2.npz"]
     for i in range(2):
         chain.run(
             "refine", refinement, "--model", "model.pth", "--split", "pool.json", "--predictions", predictions[i],
@@ -106,7 +109,7 @@ def test_the_chain_of_keypoints(
     chain.run("choose_thresholds", labels, "--task", "keypoints", *POOL, *both, "--output", "thresholds.json")
     output = ("--output", "annotations.json", "--provenance", "provenance.json")
     task = ("--task", "keypoints", "--thresholds", "thresholds.json")
-    chain.run("annotate", labels, *task, *POOL, "--refinement", *refined, *output)
+    chain.run("annotate", labels, *task, *POOL, "--detections", *refined, *output)
     annotations = read_json("annotations.json")["annotations"]
     assert len(annotations) == 12
     assert sum(a["num_keypoints"] for a in annotations) == 36
@@ -130,7 +133,7 @@ def test_the_chain_of_keypoints(
     }
     chain.run(
         "annotate", unrestricted, "--task", "keypoints", "--thresholds", "free.json", *POOL,
-        "--refinement", "ungated.npz", "--output", "free-annotations.json", "--provenance", "free-provenance.json",
+        "--detections", "ungated.npz", "--output", "free-annotations.json", "--provenance", "free-provenance.json",
     )  # fmt: skip
     ungated_labels = read_json("free-annotations.json")
     assert all(ungated_labels[key] == gated[key] for key in ("images", "categories"))
@@ -144,18 +147,22 @@ def test_the_chain_of_keypoints(
     # A higher threshold for boxes, or any for keypoints, needs the same files and nothing else.
     stricter = label_spec(plain, refinement, instance_ratio=0.5, keypoint_threshold=0.0)
     chain.run("choose_thresholds", stricter, "--task", "keypoints", *POOL, *both, "--output", "thresholds.json")
-    chain.run("annotate", stricter, *task, *POOL, "--refinement", *refined, *output)
+    chain.run("annotate", stricter, *task, *POOL, "--detections", *refined, *output)
     fewer = read_json("annotations.json")["annotations"]
     assert [a["num_keypoints"] for a in fewer] == [5] * 6
     assert {tuple(a["bbox"]) for a in fewer} < {tuple(a["bbox"]) for a in annotations}
 
     # A wider gate runs only the boxes that are new.
-    wider = GateSpec(plain.digest, "labelled", "with_keypoints", 3.0)
-    chain.run("gate", wider, "--task", "keypoints", *POOL, "--predictions", *predictions, "--output", "wider.json")
+    wider = GateSpec(plain.digest, "labelled", "with_keypoints", 3.0, None, False)
+    chain.run(
+        "gate", wider, "--task", "keypoints", *POOL, *MARGIN, "--predictions", *predictions, "--output", "wider.json"
+    )
     again = RefinementSpec(plain.digest, wider.digest, SEVERAL, "probabilities", False)
     common = ("--model", "model.pth", "--split", "pool.json", "--predictions", *predictions, "--gate", "wider.json")
+    Path("earlier/whole").mkdir()
+    chain.run("refine", ungated, *whole, "--output", "earlier/whole/0-of-1.npz")
     chain.run("refine", again, *common, "--output", "fresh.npz")
-    chain.run("refine", again, *common, "--reuse", *refined, "--output", "reused.npz")
+    chain.run("refine", again, *common, "--reuse", "earlier", "--output", "reused.npz")
     fresh, reused = Detections.load("fresh.npz"), Detections.load("reused.npz")
     assert len(fresh) == 36
     np.testing.assert_allclose(reused.keypoints, fresh.keypoints, atol=1e-4)
@@ -166,9 +173,18 @@ def test_the_chain_of_keypoints(
     with pytest.raises(UserError, match=r"1-of-2\.npz|0-of-2\.npz"):
         chain.run("refine", RefinementSpec("0" * 8, None, SEVERAL, "logits", False), *common[:-2], "--output", "x.npz")
     with pytest.raises(UserError, match=r"3 image\(s\) missing"):
-        chain.run("gate", gate, "--task", "keypoints", *POOL, "--predictions", predictions[0], "--output", "x.json")
-    with pytest.raises(UserError, match="give --refinement"):
-        chain.run("annotate", labels, *task, *POOL, "--predictions", *predictions, *output)
+        chain.run(
+            "gate", gate, "--task", "keypoints", *POOL, *MARGIN, "--predictions", predictions[0], "--output", "x.json"
+        )
+    with pytest.raises(UserError, match="made with other settings"):
+        chain.run("annotate", labels, *task, *POOL, "--detections", *predictions, *output)
+    # A gated refinement is no refinement of every box, which evaluation needs.
+    evaluation = EvaluationSpec(plain.digest, ungated.digest, "labelled")
+    with pytest.raises(UserError, match="made with other settings"):
+        chain.run(
+            "score", evaluation, "--task", "keypoints", "--split", "labelled.json", "--predictions", *refined,
+            "--output", "x.npz",
+        )  # fmt: skip
     assert not Path("x.npz").exists()
 
 
@@ -182,7 +198,8 @@ def test_the_chain_of_objects(
     common = ("--task", "objects", *POOL, "--predictions", *predictions)
     chain.run("choose_thresholds", labels, *common, "--output", "thresholds.json")
     output = ("--output", "annotations.json", "--provenance", "provenance.json")
-    chain.run("annotate", labels, *common, "--thresholds", "thresholds.json", *output)
+    made = ("--task", "objects", *POOL, "--detections", *predictions)
+    chain.run("annotate", labels, *made, "--thresholds", "thresholds.json", *output)
     chosen = read_json("thresholds.json")
     annotations = read_json("annotations.json")["annotations"]
     kept = {category: sum(str(a["category_id"]) == category for a in annotations) for category in chosen["categories"]}

@@ -199,7 +199,7 @@ def test_ratios_scale_the_targets_and_fixed_thresholds_replace_them() -> None:
 def test_boxes_below_the_gate_are_missed() -> None:
     pool = detections([0.9, 0.8, 0.7], 4)
     refined = detections([0.9], 4, None, KEYPOINTS[:1])
-    with pytest.raises(UserError, match=r"keeps 2 boxes, but only 1 .*gate_margin"):
+    with pytest.raises(UserError, match=r"keeps 2 boxes, but only 1 .*delete the gate"):
         choose(spec(), PEOPLE, pool, refined)
 
 
@@ -211,9 +211,13 @@ def test_a_task_asks_for_what_it_needs() -> None:
         get_task("objects").choose_thresholds(spec(), PEOPLE, pool, pool)
 
 
+def gate_spec_of(covers: float) -> GateSpec:
+    return GateSpec("p", "l", "with_keypoints", covers, None, False)
+
+
 def test_a_gate_keeps_margin_times_the_target(tmp_path: Path) -> None:
     pool = detections([0.9, 0.8, 0.7, 0.6], 4)
-    gate_spec = GateSpec("p", "l", "with_keypoints", 1.5)
+    gate_spec = gate_spec_of(1.5)
     chosen = gate(gate_spec, PEOPLE, pool)
     assert chosen == {
         "threshold": pytest.approx(0.7),
@@ -235,27 +239,40 @@ def test_a_gate_keeps_margin_times_the_target(tmp_path: Path) -> None:
     assert read_gate(None, RefinementSpec("p", None, (), "probabilities", False)) is None
 
 
-@given(scores=tied.filter(bool), margin=st.floats(1, 3), ratio=st.floats(0.1, 1))
+@given(scores=tied.filter(bool), margin=st.floats(1.5, 3), ratio=st.floats(0.1, 1))
 def test_no_label_set_within_the_margin_needs_a_box_below_the_gate(
     scores: list[float], margin: float, ratio: float
 ) -> None:
     pool = detections(scores, 3)
-    threshold = gate(GateSpec("p", "l", "with_keypoints", margin), PEOPLE, pool)["threshold"]
+    threshold = gate(gate_spec_of(1.5), PEOPLE, pool, margin)["threshold"]
     kept = pool.select(choose(spec(instance_ratio=margin * ratio), PEOPLE, pool).keep(pool))
     assert (kept.scores >= np.float32(threshold)).all()
 
 
 def test_a_gate_that_nothing_passes_is_a_number_above_every_score() -> None:
     # Ten boxes of one score, and room for three.
-    chosen = gate(GateSpec("p", "l", "with_keypoints", 1.5), PEOPLE, detections([0.9] * 10, 4))
+    chosen = gate(gate_spec_of(1.5), PEOPLE, detections([0.9] * 10, 4))
     assert chosen["threshold"] > np.float32(0.9)
     assert chosen["kept"] == 0
     json.dumps(chosen, allow_nan=False)
 
 
-def test_a_margin_below_one_is_refused() -> None:
-    with pytest.raises(UserError, match=r"gate_margin: 0\.5"):
-        gate(GateSpec("p", "l", "all", 0.5), PEOPLE, detections([0.9], 4))
+@given(scores=tied.filter(bool), ratio=st.floats(0.1, 6), fixed=st.none() | st.floats(0, 1), each=st.booleans())
+def test_a_gate_covers_what_its_label_set_asks_for_whatever_the_margin(
+    scores: list[float], ratio: float, fixed: float | None, each: bool
+) -> None:
+    # Two categories by turns, of which one has three quarters of the labelled instances.
+    labelled = coco(4, [(1, 3, 0), (1, 3, 0), (1, 3, 0), (2, 3, 0)], (1, 2))
+    pool = detections(scores, 3, [1 + i % 2 for i in range(len(scores))])
+    asked = GateSpec("p", "l", "with_keypoints", None if fixed is not None else max(1.5, ratio), fixed, each)
+    passed = (pool.scores >= np.float32(gate(asked, labelled, pool)["threshold"])).sum()
+    labels = spec(instance_ratio=ratio, instance_threshold=fixed, per_category=each)
+    kept = pool.select(choose(labels, labelled, pool).keep(pool))
+    assert (kept.scores >= np.float32(gate(asked, labelled, pool)["threshold"])).all()
+    assert len(kept) <= passed
+    # A wider margin lets no fewer pass, and changes nothing where the config fixes the threshold.
+    wider = gate(asked, labelled, pool, 9)
+    assert (wider["kept"] == passed) if fixed is not None else (wider["kept"] >= passed)
 
 
 THINGS = coco(4, [(1, 0, 0)] * 4 + [(2, 0, 0)] * 2 + [(4, 0, 0)], (1, 2, 3, 4))
@@ -312,7 +329,7 @@ def test_empty_pools_and_splits_are_errors() -> None:
     with pytest.raises(UserError, match=r"count_instances: with_keypoints"):
         choose(spec(), coco(3, [(1, 0, 0)]), detections([0.5], 4))
     with pytest.raises(UserError, match="detects nothing"):
-        gate(GateSpec("p", "l", "all", 1.5), PEOPLE, detections([], 4))
+        gate(gate_spec_of(1.5), PEOPLE, detections([], 4))
 
 
 def test_thresholds_survive_a_file() -> None:

@@ -102,13 +102,13 @@ def test_from_predictions_to_a_table(world):
     }  # fmt: skip
     published = ROOT / "config" / "published.yaml"
     made = run(
-        "make_table.py", "--definition", json.dumps(definition), "--published", published,
+        "make_table.py", "--spec", json.dumps(definition), "--published", published,
         "--output-dir", "tables", "--show", where=world,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     assert "54.9" in made.stdout
     assert "|   100.0 |      n/a |" in (world / "tables/table1a.md").read_text()
-    again = run("make_table.py", "--definition", "tables/table1a.json", "--published", published, "--show", where=world)
+    again = run("make_table.py", "--spec", "tables/table1a.json", "--published", published, "--show", where=world)
     assert again.stdout == made.stdout
 
 

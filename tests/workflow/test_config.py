@@ -16,7 +16,7 @@ from datadistill.report.published import load_published
 from datadistill.workflow import experiments as experiments_module
 from datadistill.workflow.config import complete_config, load_config
 from datadistill.workflow.experiments import build_experiments
-from datadistill.workflow.outputs import outputs, table_definition, table_inputs
+from datadistill.workflow.outputs import outputs, table_evaluations, table_spec
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "config"
 # A config names its run; other files there hold facts that scripts look up.
@@ -29,8 +29,8 @@ def check(config: Config) -> None:
     experiments = build_experiments(complete_config(config))
     outputs(experiments)
     for table in experiments.config["tables"]:
-        table_definition(experiments, table["name"])
-        table_inputs(experiments, table["name"])
+        table_spec(experiments, table["name"])
+        table_evaluations(experiments, table["name"])
 
 
 def named(config: Config, key: str, name: str) -> Config:

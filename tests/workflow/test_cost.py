@@ -16,7 +16,8 @@ from datadistill.transforms import Transform
 from datadistill.workflow.config import complete_config, load_config
 from datadistill.workflow.cost import HOW, Rates, count_images, listing, make_plan, relative_cost, show_plan
 from datadistill.workflow.experiments import Experiments, build_experiments
-from datadistill.workflow.needs import needs_of, needs_of_run, nothing_exists
+from datadistill.workflow.needs import needs_of, needs_of_run, nothing_exists, only
+from datadistill.workflow.registry import Evaluation, LabelSet, Model, Predictions, Refinement, Split
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "config"
 RATES, DOWNLOADS = CONFIG_FOLDER / "rates.yaml", CONFIG_FOLDER / "downloads.yaml"
@@ -79,46 +80,50 @@ def test_needs_are_what_snakemake_would_make(smallest: Config) -> None:
     """Compared with dry runs of the whole paper in tests/workflow; here, the shape of a small run."""
     experiments = build_experiments(complete_config(smallest))
     table = needs_of(experiments, "table1a")
-    assert [experiments.models[model].name for model in table.models] == ["teacher", "distilled"]
-    assert [experiments.splits[split].name for split in table.splits] == ["labelled", "val", "pool-truth", "pool"]
+    assert [model.name for model in only(Model, table)] == ["teacher", "distilled"]
+    assert [split.name for split in only(Split, table)] == ["labelled", "val", "pool-truth", "pool"]
     # The teacher alone, but with every box refined.
     augmented = needs_of(experiments, "augmentation")
-    assert len(augmented.models) == 1
-    assert len(augmented.predictions) == len(augmented.evaluations) == 2
-    assert len(augmented.refinements) == 1
-    assert set(needs_of_run(experiments).models) == set(experiments.models)
+    assert len(only(Model, augmented)) == 1
+    assert len(only(Predictions, augmented)) == len(only(Evaluation, augmented)) == 2
+    assert len(only(Refinement, augmented)) == 1
+    assert set(only(Model, needs_of_run(experiments))) == set(experiments.models.values())
+    # Each after what it rests on.
+    seen = set()
+    for result in needs_of_run(experiments):
+        assert seen.issuperset(result.rests_on), result.id
+        seen.add(result)
 
 
 def test_build_chooses_what_a_run_needs(smallest: Config) -> None:
     smallest["build"] = ["augmentation"]
     experiments = build_experiments(complete_config(smallest))
-    assert len(needs_of_run(experiments).models) == 1
+    assert len(only(Model, needs_of_run(experiments))) == 1
     plan = make_plan(experiments, Rates(RATES), DOWNLOADS, nothing_exists)
     assert [line.name for line in plan.lines] == ["augmentation"]
 
 
 def test_what_exists_needs_nothing(smallest: Config) -> None:
     experiments = build_experiments(complete_config(smallest))
-    paths = experiments.paths
     teacher, student = (experiments.model(name, 1, "test") for name in ("teacher", "distilled"))
-    there = {paths.model(teacher.id)}
+    there = set(teacher.files)
     left = needs_of(experiments, "table1a", there.__contains__)
-    assert list(left.models) == [student.id]
-    assert left.label_sets
+    assert only(Model, left) == [student]
+    assert only(LabelSet, left)
     # With the student, its labels are needed no more, nor the teacher.
-    there = {paths.model(student.id), paths.model(teacher.id)}
+    there = {*student.files, *teacher.files}
     left = needs_of(experiments, "table1a", there.__contains__)
-    assert not left.models
-    assert not left.label_sets
-    assert len(left.evaluations) == 2
+    assert not only(Model, left)
+    assert not only(LabelSet, left)
+    assert len(only(Evaluation, left)) == 2
     plan = make_plan(experiments, Rates(RATES), DOWNLOADS, there.__contains__)
     (line,) = (line for line in plan.lines if line.name == "table1a")
     assert line.whole.models == 2
     assert line.left.models == 0
     assert 0 < line.left.gpu_hours < line.whole.gpu_hours
-    every = {paths.evaluation(evaluation) for evaluation in experiments.evaluations}
+    every = {evaluation.file for evaluation in experiments.evaluations.values()}
     left = needs_of(experiments, "table1a", every.__contains__)
-    assert not any(vars(left).values())
+    assert left == ()
 
 
 def test_seeds_multiply(smallest: Config) -> None:
@@ -142,7 +147,7 @@ def test_images_are_counted_from_the_config_or_the_data(smallest: Config, tmp_pa
     experiments = build_experiments(complete_config(smallest))
 
     def count(name: str) -> int | None:
-        return count_images(experiments, experiments.splits[experiments.split_ids[name]])
+        return count_images(experiments.split(name, "test"))
 
     assert [count(name) for name in ("labelled", "pool", "all-labelled", "part", "frames", "un-120")] == [
         12,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from datadistill.errors import UserError
 from datadistill.files import canonical_json
 from datadistill.workflow.config import complete_config
 from datadistill.workflow.experiments import Experiments, build_experiments
-from datadistill.workflow.rule_inputs import RuleInputs
+from datadistill.workflow.outside import file_state
 
 Config = dict[str, Any]
 
@@ -41,10 +40,11 @@ def split_of(config: Config, **entry: Any) -> Any:
     return experiments.splits[experiments.split_ids["new"]]
 
 
-def inputs_of(config: Config, **entry: Any) -> dict[str, str]:
-    experiments = build(with_split(config, **entry))
-    wildcards = type("Wildcards", (), {"split": experiments.split_ids["new"]})()
-    return RuleInputs(experiments).split_sources(wildcards)
+def inputs_of(config: Config, **entry: Any) -> tuple[str, ...]:
+    """The files that the rule of a split reads."""
+    split = split_of(config, **entry)
+    downloads = (split.paths.fetched(name) for name in split.downloads)
+    return (*split.scenes, *split.clips, *downloads, *(source.file for source in split.sources))
 
 
 # --- COCO's releases
@@ -54,7 +54,7 @@ def inputs_of(config: Config, **entry: Any) -> dict[str, str]:
 def test_a_part_of_coco_becomes_a_split_without_touching_the_disk(smallest: Config, part: str) -> None:
     split = split_of(smallest, kind="coco_release", part=part, task="keypoints")
     assert (split.spec.part, split.spec.data_root, split.spec.num_keypoints) == (part, "data/coco", 17)
-    assert inputs_of(smallest, kind="coco_release", part=part, task="keypoints") == {}
+    assert inputs_of(smallest, kind="coco_release", part=part, task="keypoints") == ()
 
 
 def test_where_the_data_lie_is_no_part_of_a_name(smallest: Config) -> None:
@@ -94,7 +94,7 @@ def test_downloads_bring_all_that_a_part_needs(task: str) -> None:
 
 def test_downloads_are_asked_for_only_when_the_config_says_so(smallest: Config) -> None:
     asked = inputs_of({**smallest, "fetch": True}, kind="coco_release", part="un-120", task="keypoints")
-    assert sorted(asked.values()) == [
+    assert sorted(asked) == [
         f"results/downloads/{name}.json"
         for name in ("coco-annotations2017", "coco-image-info-unlabeled2017", "coco-unlabeled2017")
     ]
@@ -124,16 +124,14 @@ def test_what_is_there_already_is_not_fetched(smallest: Config, tmp_path: Path) 
 def test_what_a_user_has_is_no_input_but_its_change_is_seen(smallest: Config, tmp_path: Path) -> None:
     listed = tmp_path / "bad.txt"
     entry = {"kind": "coco", "images": "photos", "annotations": "a.json", "task": "objects"}
-    experiments = build(with_split(smallest, **entry, drop_ids=[str(listed)]))
-    wildcards = type("Wildcards", (), {"split": experiments.split_ids["new"]})()
-    inputs = RuleInputs(experiments)
-    assert inputs.split_sources(wildcards) == {}
-    assert inputs.split_files(wildcards) == ["absent", "absent"]
+    assert inputs_of(smallest, **entry, drop_ids=[str(listed)]) == ()
+    files = split_of(smallest, **entry, drop_ids=[str(listed)]).spec.files()
+    assert [file_state(path) for path in files] == ["absent", "absent"]
     listed.write_text("1\n")
-    first = inputs.split_files(wildcards)
+    first = [file_state(path) for path in files]
     listed.write_text("1\n2\n")
     assert first[0] == "absent"
-    assert first != inputs.split_files(wildcards)
+    assert first != [file_state(path) for path in files]
 
 
 # --- videos
@@ -146,7 +144,7 @@ def test_a_folder_of_videos_is_no_input(smallest: Config) -> None:
     assert (spec.videos, spec.dataset, spec.seed, spec.count, spec.jpeg_quality, spec.max_size) == (
         *("data/clips", "new", 4, 9, 80, 640),
     )
-    assert inputs_of(smallest, **entry) == {}
+    assert inputs_of(smallest, **entry) == ()
 
 
 def test_rendered_clips_come_through_the_same_door(smallest: Config, tmp_path: Path) -> None:
@@ -185,29 +183,17 @@ def with_weights(config: Config, backbone: str, **entry: Any) -> Config:
 @pytest.mark.parametrize(
     ("backbone", "entry", "file"),
     [
-        ("R-50", {"url": "https://example.org/R-50.pkl"}, r"R-50\.\w{8}\.pkl"),
-        ("timm:resnet18", {"path": "package:somewhere/a.safetensors"}, r"timm-resnet18\.\w{8}\.safetensors"),
-        ("X-101-32x4d", {"path": "mine.pth"}, r"X-101-32x4d\.\w{8}\.pth"),
+        ("R-50", {"url": "https://example.org/R-50.pkl"}, "R-50.weights"),
+        ("timm:resnet18", {"path": "package:somewhere/a.safetensors"}, "timm-resnet18.weights"),
+        ("X-101-32x4d", {"path": "mine.pth", "release": "2"}, "X-101-32x4d@2.weights"),
     ],
 )
 def test_any_backbone_s_weights_reach_training_by_config_alone(
     smallest: Config, backbone: str, entry: Config, file: str
 ) -> None:
-    experiments = build(with_weights(smallest, backbone, **entry))
-    model = experiments.model("teacher", 1, "test")
-    wildcards = type("Wildcards", (), {"model": model.id})()
-    name = RuleInputs(experiments).training(wildcards)["initial_weights"].removeprefix("results/weights/")
-    assert re.fullmatch(file, name)
-    assert experiments.weights_source(name)["name"] == backbone
-
-
-def test_a_digest_is_part_of_a_model_s_identity(smallest: Config) -> None:
-    entry = {"url": "https://example.org/R-50.pkl"}
-    models = [
-        build(with_weights(smallest, "R-50", **entry, **more)).model("teacher", 1, "test").id
-        for more in ({}, {"sha256": "0" * 64}, {"sha256": "1" * 8})
-    ]
-    assert len(set(models)) == 3
+    weights = build(with_weights(smallest, backbone, **entry)).model("teacher", 1, "test").initial
+    assert weights.file == f"results/weights/{file}"
+    assert weights.source == {"name": backbone, **entry}
 
 
 @pytest.mark.parametrize("entry", [{}, {"path": "a.pkl", "url": "https://example.org/a.pkl"}])
@@ -226,7 +212,7 @@ def test_weights_are_fetched_checked_and_recorded(tmp_path: Path) -> None:
     def run(**entry: str) -> subprocess.CompletedProcess[str]:
         script = [sys.executable, str(REPOSITORY / "scripts" / "get_weights.py")]
         arguments = [
-            "--source",
+            "--spec",
             canonical_json({"name": "R-50", **entry}),
             "--output",
             str(output),
@@ -242,6 +228,19 @@ def test_weights_are_fetched_checked_and_recorded(tmp_path: Path) -> None:
     wrong = run(path=str(source), sha256="0" * 64)
     assert wrong.returncode == 2
     assert f"SHA-256 is {digest}, the config says 000" in wrong.stderr
+    # The same file from elsewhere, also after Snakemake deleted the output.
+    output.unlink()
+    moved = source.rename(tmp_path / "moved (1)")
+    assert run(path=str(moved)).returncode == 0
+    assert json.loads(record.read_text())["source"] == str(moved)
+    # Another file under the name that models began with.
+    moved.write_bytes(b"other")
+    other = run(path=str(moved))
+    assert other.returncode == 2
+    assert other.stderr.count("\n") == 1
+    assert "give other weights a `release`" in other.stderr
+    assert json.loads(record.read_text())["sha256"] == digest
+    assert output.stat().st_size == 7000
 
 
 # --- names of evaluations, rows and targets

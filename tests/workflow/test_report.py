@@ -13,7 +13,7 @@ from datadistill.report.run_times import JobTime, duration, read_job_times, run_
 from datadistill.report.web_page import web_page
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import build_experiments
-from datadistill.workflow.outputs import figure_section, page_section, page_title, report_files
+from datadistill.workflow.outputs import figure_section, report_files, report_pages
 
 SMALLEST = CONFIG_FOLDER / "smallest.yaml"
 SECTIONS = (
@@ -58,10 +58,11 @@ def test_every_page_and_figure_has_a_section_and_a_title() -> None:
     sections = {figure_section(experiments, figure["name"]) for figure in experiments.config["figures"]}
     pages = [Path(path) for path in report_files(experiments) if path.endswith(".html")]
     assert len(pages) == 8 + 18 + 2 + 1
+    known = report_pages(experiments)
     for page in pages:
-        name = str(page.relative_to(experiments.paths.base).with_suffix(""))
-        sections.add(page_section(name))
-        assert page_title(experiments, name)
+        shown = known[str(page.relative_to(experiments.paths.base).with_suffix(""))]
+        sections.add(shown.section)
+        assert shown.title
     assert sections == set(SECTIONS)
 
 

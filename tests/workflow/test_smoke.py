@@ -11,7 +11,8 @@ from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import Experiments, build_experiments
-from datadistill.workflow.needs import needs_of_run
+from datadistill.workflow.needs import needs_of_run, only
+from datadistill.workflow.registry import Evaluation, LabelSet, Model, Refinement
 
 PAPER, SMOKE = CONFIG_FOLDER / "paper.yaml", CONFIG_FOLDER / "smoke.yaml"
 PERSON = [{"id": 1, "name": "person", "keypoints": [f"k{i}" for i in range(17)]}]
@@ -61,19 +62,17 @@ def test_models_and_label_sets_are_the_paper_s(paper: Experiments, smoke: Experi
         assert abs(a.spec.training.iterations - b.spec.training.iterations / SHORTER) < 1
         for key in ("labelled_ratio", "generated_background", "decay_at"):
             assert getattr(a.spec.training, key) == getattr(b.spec.training, key), (theirs["name"], key)
-        parts = [
-            (e.splits[m.labelled].name, m.teacher and e.models[m.teacher].name) for e, m in ((smoke, a), (paper, b))
-        ]
+        parts = [(m.labelled.name, m.teacher and m.teacher.name) for m in (a, b)]
         assert parts[0] == parts[1]
 
 
 def test_distinct_models_and_label_sets_are_as_many(paper: Experiments, smoke: Experiments) -> None:
     counts = [
-        {kind: len(getattr(needs_of_run(e), kind)) for kind in ("models", "label_sets", "evaluations", "refinements")}
+        {kind: len(only(kind, needs_of_run(e))) for kind in (Model, LabelSet, Evaluation, Refinement)}
         for e in (smoke, paper)
     ]
     assert counts[0] == counts[1]
-    assert (counts[0]["models"], counts[0]["label_sets"]) == (42, 18)
+    assert (counts[0][Model], counts[0][LabelSet]) == (42, 18)
 
 
 def test_the_transforms_are_the_paper_s_in_proportion(paper: Experiments, smoke: Experiments) -> None:

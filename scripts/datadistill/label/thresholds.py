@@ -24,7 +24,7 @@ import numpy as np
 from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.files import digest, read_json
-from datadistill.specs import GateSpec, LabelSetSpec, RefinementSpec
+from datadistill.specs import LEAST_MARGIN, GateSpec, LabelSetSpec, RefinementSpec
 from datadistill.tasks.task import Task
 
 COUNT_INSTANCES = ("with_keypoints", "all")
@@ -130,23 +130,41 @@ def count_labelled(split: Mapping[str, Any], task: Task) -> LabelledCounts:
     return LabelledCounts(len(split["images"]), instances, with_keypoints, keypoints)
 
 
-def gate(spec: GateSpec, labelled: Mapping[str, Any], predictions: Detections, *, task: Task) -> dict[str, Any]:
-    """The score from which boxes are worth refining: the instance threshold for `margin` times the target.
+def gate(
+    spec: GateSpec, labelled: Mapping[str, Any], predictions: Detections, margin: float = LEAST_MARGIN, *, task: Task
+) -> dict[str, Any]:
+    """The score from which boxes are worth refining: what the spec asks for, and at least `margin` times the target.
 
-    Any label set whose target is at most `margin` times this one needs no further inference. JSON values: `threshold`
-    (a number, never null), `target`, `margin`, `achieved`, `kept`, `available`, `outcome`.
+    A label set that keeps no more needs no further inference. JSON values: `threshold` (a number, never null), `target`,
+    `margin` (None where the threshold is fixed), `achieved`, `kept`, `available`, `outcome`.
     """
-    if spec.margin < 1:
-        raise UserError(f"gate_margin: {spec.margin} is below 1 and would drop boxes that become labels; use 1 or more")
     _require_pool(predictions)
-    target = count_labelled(labelled, task).instances_per_image(spec.count_instances)
+    counts = count_labelled(labelled, task)
+    target = counts.instances_per_image(spec.count_instances)
     _require_target(target, spec.count_instances)
-    chosen = match(predictions.scores, spec.margin * target, len(predictions.image_ids))
+    images = len(predictions.image_ids)
+    if spec.threshold is not None:
+        chosen = fixed(predictions.scores, spec.threshold, images)
+        return {**dataclasses.asdict(chosen), "target": target, "margin": None}
+    margin = max(margin, spec.covers or LEAST_MARGIN)
+    if spec.per_category:
+        # Boxes of all categories pass from the lowest of their thresholds on.
+        counted = counts.counted(spec.count_instances)
+        matched = (
+            _for_category(predictions.scores[predictions.categories == c], margin * counted[c] / counts.images, images)
+            for c in counted
+        )
+        lowest = min((t.threshold for t in matched if t.threshold is not None), default=None)
+        chosen = Threshold(lowest, target, 0.0, 0, len(predictions), NONE_KEPT)
+        if lowest is not None:
+            chosen = dataclasses.replace(fixed(predictions.scores, lowest, images, target), outcome=MATCHED)
+    else:
+        chosen = match(predictions.scores, margin * target, images)
     # Where no box passes, a number just above the highest score says so in a form that needs no special case.
     threshold = chosen.threshold
     if threshold is None:
         threshold = float(np.nextafter(predictions.scores.max(), np.float32(np.inf)))
-    return {**dataclasses.asdict(chosen), "threshold": threshold, "target": target, "margin": spec.margin}
+    return {**dataclasses.asdict(chosen), "threshold": threshold, "target": target, "margin": margin}
 
 
 @dataclass(frozen=True)
@@ -282,7 +300,7 @@ def _with_keypoints(
     if len(kept) != wanted:
         raise UserError(
             f"the label set keeps {wanted} boxes, but only {len(kept)} of them passed the gate; "
-            "raise gate_margin in the config"
+            "delete the gate and the refinement that they are from, and run again"
         )
     scores = kept.keypoints[..., 2]
     target = spec.keypoint_ratio * counts.keypoints_per_instance(spec.count_instances)

@@ -47,6 +47,9 @@ Tensors = dict[str, torch.Tensor]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DETECTRON2, CAFFE2, TORCH = "detectron2", "caffe2", "torch"
+# How files begin: a pickle of protocol 2 or later, torch's format before 1.6 (a pickle, too: of its magic number). A
+# safetensors file has a header in JSON after the 8 bytes of its length; everything else is for torch to read.
+_PICKLE, _TORCH_LEGACY = b"\x80", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _CLASSIFIERS = ("fc.", "fc_", "fc1000", "last_linear.", "stem.fc.", "linear.", "pred_", "linear_", "head", "classifier")
 
 
@@ -129,10 +132,12 @@ def read_weights(path: Path) -> tuple[Tensors, str]:
     Raises `UserError` for a file that isn't one of the formats above, or that holds anything but arrays.
     """
     try:
-        if path.suffix == ".pkl":
+        with open(path, "rb") as stream:
+            head = stream.read(len(_TORCH_LEGACY))
+        if head.startswith(_PICKLE) and head != _TORCH_LEGACY:
             with open(path, "rb") as stream:
                 data = ArrayUnpickler(stream).load()
-        elif path.suffix == ".safetensors":
+        elif head[8:9] == b"{":
             from safetensors.torch import load_file
 
             data = load_file(str(path))

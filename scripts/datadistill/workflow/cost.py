@@ -19,8 +19,10 @@ from datadistill.data.images import list_images
 from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, FractionSplit, RenderedSplit, VideosSplit
 from datadistill.errors import UserError
 from datadistill.transforms import TestScale, Transform, in_words
-from datadistill.workflow.experiments import Experiments, Model, Split
-from datadistill.workflow.needs import Exists, Needs, chosen_names, names_of, needs_of, needs_of_run, nothing_exists
+from datadistill.workflow.experiments import Experiments
+from datadistill.workflow.needs import Exists, needs_of, needs_of_run, nothing_exists, only
+from datadistill.workflow.outputs import chosen_names, names_of
+from datadistill.workflow.registry import LabelSet, Model, Predictions, Refinement, Result, Split
 
 HOW = ("documented", "derived", "measured", "assumed")
 # COCO's most frequent image size, pixels: what long-side caps are applied to.
@@ -123,16 +125,16 @@ class Plan:
 
 def make_plan(experiments: Experiments, rates: Rates, downloads: str | Path, exists: Exists) -> Plan:
     """The plan of a run; `exists` tells whether a file is there."""
-    costs = _Costs(experiments, rates)
+    costs = _Costs(rates)
 
-    def line(name: str, needs: Callable[[Exists], Needs]) -> Line:
+    def line(name: str, needs: Callable[[Exists], tuple[Result, ...]]) -> Line:
         return Line(name, costs.of(needs(nothing_exists)), costs.of(needs(exists)))
 
     lines = [line(name, lambda e, n=name: needs_of(experiments, n, e)) for name in chosen_names(experiments)]
     run = line("all, shared once", lambda e: needs_of_run(experiments, e))
-    needs = needs_of_run(experiments)
-    largest = max((costs.model_bytes(experiments.models[m]) for m in needs.models), default=0.0)
-    data = data_bytes(experiments, needs, rates, downloads)
+    every = needs_of_run(experiments)
+    largest = max(map(costs.model_bytes, only(Model, every)), default=0.0)
+    data = data_bytes(only(Split, every), rates, downloads)
     return Plan(tuple(lines), run, data, largest * rates.rate("disk", "checkpoint"))
 
 
@@ -143,43 +145,35 @@ def relative_cost(transforms: Sequence[Transform], short_side: int) -> float:
 
 
 class _Costs:
-    def __init__(self, experiments: Experiments, rates: Rates) -> None:
-        self.experiments = experiments
+    def __init__(self, rates: Rates) -> None:
         self.rates = rates
 
-    def of(self, needs: Needs) -> Cost:
-        all_ = self.experiments
-        cost = Cost(models=len(needs.models), label_sets=len(needs.label_sets))
-        for model_id in needs.models:
-            model = all_.models[model_id]
+    def of(self, results: Sequence[Result]) -> Cost:
+        models, label_sets = only(Model, results), only(LabelSet, results)
+        cost = Cost(models=len(models), label_sets=len(label_sets))
+        for model in models:
             cost.iterations += model.spec.training.iterations
             cost.gpu_hours += self.training_hours(model)
             cost.disk += self.model_bytes(model)
-        for label_set_id in needs.label_sets:
-            label_set = all_.label_sets[label_set_id]
-            images = self._images(all_.splits[label_set.split], cost)
+        for label_set in label_sets:
+            images = self._images(label_set.split, cost)
             cost.images += images
             cost.disk += images * self.rates.rate("disk", "labels")
-        for predictions_id in needs.predictions:
-            predictions = all_.predictions[predictions_id]
-            images = self._images(all_.splits[predictions.split], cost)
-            cost.passes += images * len(predictions.spec.transforms)
-            cost.gpu_hours += (
-                images * self._pass_seconds(all_.models[predictions.model], predictions.spec.transforms) / 3600
-            )
+        for predictions in only(Predictions, results):
+            images, transforms = self._images(predictions.split, cost), predictions.spec.transforms
+            cost.passes += images * len(transforms)
+            cost.gpu_hours += images * self._pass_seconds(predictions.model, transforms) / 3600
             cost.disk += images * self.rates.rate("disk", "predictions")
-        for refinement_id in needs.refinements:
-            refinement = all_.refinements[refinement_id]
-            predictions = all_.predictions[refinement.predictions]
-            images = self._images(all_.splits[predictions.split], cost)
+        for refinement in only(Refinement, results):
+            images, transforms = self._images(refinement.predictions.split, cost), refinement.spec.transforms
             # Without a gate every image with a box is refined: nearly all of them.
             refined = images * (self.rates.rate("refine", "images") if refinement.gate else 1.0)
-            seconds = self._pass_seconds(all_.models[predictions.model], refinement.spec.transforms)
-            cost.passes += round(refined * len(refinement.spec.transforms))
+            seconds = self._pass_seconds(refinement.predictions.model, transforms)
+            cost.passes += round(refined * len(transforms))
             cost.gpu_hours += refined * seconds * self.rates.rate("refine", "pass") / 3600
             cost.disk += images * self.rates.rate("disk", "refinement")
-        for split_id in needs.splits:
-            cost.disk += self._images(all_.splits[split_id], cost) * self.rates.rate("disk", "split")
+        for split in only(Split, results):
+            cost.disk += self._images(split, cost) * self.rates.rate("disk", "split")
         return cost
 
     def training_hours(self, model: Model) -> float:
@@ -211,13 +205,13 @@ class _Costs:
         return seconds * relative_cost(transforms, self.rates.plain("predict", "short_side"))
 
     def _images(self, split: Split, cost: Cost) -> int:
-        images = count_images(self.experiments, split)
+        images = count_images(split)
         if images is None:
             cost.unknown[split.name] = None
         return images or 0
 
 
-def count_images(experiments: Experiments, split: Split) -> int | None:
+def count_images(split: Split) -> int | None:
     """Images of a split as its config entry tells, or else the data, or None where these aren't there yet."""
     match split.spec:
         case RenderedSplit(images=images):
@@ -230,7 +224,7 @@ def count_images(experiments: Experiments, split: Split) -> int | None:
             return _count_listed(annotations, drop_ids)
         case FolderSplit(images=folder):
             return len(list_images(folder)) if Path(folder).is_dir() else None
-    sources = [count_images(experiments, experiments.splits[source]) for source in split.sources]
+    sources = [count_images(source) for source in split.sources]
     if not sources or None in sources:
         return None
     total = sum(source for source in sources if source is not None)
@@ -244,11 +238,11 @@ def _count_listed(annotations: str, drop_ids: Sequence[str]) -> int | None:
     return len(set(read_ids(annotations)) - dropped)
 
 
-def data_bytes(experiments: Experiments, needs: Needs, rates: Rates, downloads: str | Path) -> dict[str, int]:
+def data_bytes(splits: Iterable[Split], rates: Rates, downloads: str | Path) -> dict[str, int]:
     """Bytes of data on disk by what they are: COCO's parts as unpacked, sampled frames."""
     known = read_downloads(downloads)
     wanted: dict[str, int] = {}
-    for split in (experiments.splits[split_id] for split_id in needs.splits):
+    for split in splits:
         if isinstance(split.spec, CocoRelease):
             for name in PARTS[split.spec.part].downloads:
                 wanted[name] = known[name].unpacked or known[name].size or 0
@@ -326,18 +320,14 @@ def listing(experiments: Experiments) -> str:
     seeds = experiments.config["seeds"]
     users: dict[str, list[str]] = {}
     for name in names_of(experiments):
-        for model_id in needs_of(experiments, name).models:
-            users.setdefault(model_id, []).append(name)
+        for model in only(Model, needs_of(experiments, name)):
+            users.setdefault(model.id, []).append(name)
     lines = [f"# Run {experiments.config['run']}: models, label sets and targets", "", "## Models", ""]
     lines += [
-        _model_line(experiments, model, users.get(model.id, []))
-        for model in experiments.models.values()
-        if model.seed == seeds[0]
+        _model_line(model, users.get(model.id, [])) for model in experiments.models.values() if model.seed == seeds[0]
     ]
     lines += ["", "## Label sets", ""]
-    lines += [
-        _label_set_line(experiments, id_) for id_, entry in experiments.label_sets.items() if entry.seed == seeds[0]
-    ]
+    lines += [_label_set_line(entry) for entry in experiments.label_sets.values() if entry.seed == seeds[0]]
     lines += ["", "## Tables", ""]
     for table in experiments.config["tables"]:
         lines += [f"{table['name']} ({table['task']})"]
@@ -350,14 +340,13 @@ def listing(experiments: Experiments) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _model_line(experiments: Experiments, model: Model, users: Iterable[str]) -> str:
+def _model_line(model: Model, users: Iterable[str]) -> str:
     spec = model.spec
     training = spec.training
-    parts = [f"{spec.task} {spec.network.backbone}", experiments.splits[model.labelled].name]
+    parts = [f"{spec.task} {spec.network.backbone}", model.labelled.name]
     if model.label_set:
-        label_set = experiments.label_sets[model.label_set]
         share = "" if spec.fraction == 1 else f"{spec.fraction:g} of "
-        parts[-1] += f" + {share}{label_set.name}"
+        parts[-1] += f" + {share}{model.label_set.name}"
         parts.append(f"labelled {training.labelled_ratio:g}")
     scales = training.train_scales
     parts += [
@@ -372,15 +361,9 @@ def _model_line(experiments: Experiments, model: Model, users: Iterable[str]) ->
     return f"{model.name}: {', '.join(parts)}\n    for {' '.join(users)}"
 
 
-def _label_set_line(experiments: Experiments, label_set_id: str) -> str:
-    label_set = experiments.label_sets[label_set_id]
-    split = experiments.splits[label_set.split]
-    if label_set.refinement:
-        transforms = experiments.refinements[label_set.refinement].spec.transforms
-    else:
-        transforms = experiments.predictions[label_set.predictions].spec.transforms
-    teacher = experiments.models[label_set.teacher].name
-    return f"{label_set.name}: {split.name} by {teacher}, {in_words(transforms)}"
+def _label_set_line(label_set: LabelSet) -> str:
+    transforms = in_words(label_set.detections.spec.transforms)
+    return f"{label_set.name}: {label_set.split.name} by {label_set.teacher.name}, {transforms}"
 
 
 def _figure_line(figure: Mapping[str, Any]) -> str:

@@ -16,8 +16,9 @@ from datadistill.data.splits import Split as SplitFile
 from datadistill.data.splits import read_split
 from datadistill.errors import UserError
 from datadistill.files import write_json
-from datadistill.workflow.experiments import Experiments, Split
+from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.paths import Paths
+from datadistill.workflow.registry import Split
 
 CHECKED = 32
 """Images that are compared when a folder of images has moved: enough to tell another data set, and quickly read."""

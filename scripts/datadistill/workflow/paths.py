@@ -71,9 +71,10 @@ class Paths:
     ) -> str:
         return f"{self.base}/refinements/{refinement}/{shard}-of-{shards}.npz"
 
-    def earlier_refinements(self) -> str:
-        """A shell pattern for the same shard of all refinements; no rule depends on what it matches."""
-        return f"$(ls {self.base}/refinements/*/{{shard}}-of-{{shards}}.npz 2>/dev/null || true)"
+    @property
+    def refinements(self) -> str:
+        """Folder of all refinements, a folder each."""
+        return f"{self.base}/refinements"
 
     def labels(self, label_set: str = "{label_set}", file: str = "annotations.json") -> str:
         """`file`: annotations.json, thresholds.json, provenance.json, quality.json or quality.md."""
@@ -87,6 +88,11 @@ class Paths:
 
     def figure(self, figure: str = "{figure}", suffix: str = "png") -> str:
         return f"{self.base}/figures/{figure}.{suffix}"
+
+    @property
+    def tables(self) -> str:
+        """Folder of the tables."""
+        return f"{self.base}/tables"
 
     @property
     def tables_so_far(self) -> str:
@@ -103,9 +109,13 @@ class Paths:
     def figure_data(self, figure: str = "{figure}") -> str:
         return f"{self.base}/figures/data/{figure}.json"
 
-    def weights(self, backbone: str = "{backbone}") -> str:
-        """Initial weights, shared by all runs."""
-        return f"{self.root}/weights/{backbone}"
+    def weights(self, weights: str = "{weights}") -> str:
+        """Initial weights, shared by all runs. `weights` is a backbone, or backbone@release; never a part of a user's path."""
+        return f"{self.root}/weights/{weights}.weights"
+
+    def weights_record(self, weights: str = "{weights}") -> str:
+        """What is known of initial weights. No rule declares it: Snakemake would delete it."""
+        return f"{self.root}/weights/{weights}.json"
 
     def log(self, rule: str, *names: str) -> str:
         return f"{self.base}/logs/{rule}/{'/'.join(names) or 'log'}.log"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -16,3 +16,27 @@ def growing(amount: int) -> Callable[[Any, int], int]:
         return amount * attempt
 
     return of_attempt
+
+
+def stage_resources(compute: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The resources of a rule by its stage (data, train, label, report), from the config's `compute`.
+
+    Settings that can't change a result are resources, too: as `params` they would rerun what they change.
+    """
+    stages = {
+        stage: {"mem_mb": growing(asked["mem_mb"]), "runtime": growing(asked["runtime"])}
+        for stage, asked in compute.items()
+        if isinstance(asked, Mapping)
+    }
+    train, label = compute["train"], compute["label"]
+    stages["label"] |= {"gpu": label["gpu"], "device": compute["device"]}
+    stages["train"] |= {
+        "gpu": train["gpu"],
+        "device": compute["device"],
+        # Doesn't grow: training goes on from its checkpoint, so another attempt needs no longer one.
+        "runtime": train["runtime"],
+        "processes": train["processes"],
+        "workers": train["workers"],
+        "checkpoint_every": compute["checkpoint_every"],
+    }
+    return stages

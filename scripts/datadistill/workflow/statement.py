@@ -38,6 +38,13 @@ class WeightsEntry:
         optional=True,
         pattern="^(https?|file)://[^ ]+$",
     )
+    release: str | None = key(
+        "A name of your own for other weights of the same backbone. Backbone and release alone tell models apart: where the "
+        "file lies, what it is called and whether it is checked do not, and other weights under the name of earlier ones are "
+        "refused.",
+        optional=True,
+        pattern=NAME,
+    )
     sha256: str | None = key(
         "Digest of the file, or its first digits; checked before use. Without it, the digest found is recorded beside the "
         "file.",

@@ -1,0 +1,110 @@
+"""Entries of a config, and what specs and rules make of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from datadistill.errors import UserError
+from datadistill.keys import read, required
+from datadistill.report.published import Published
+from datadistill.specs import NetworkSpec, TrainingOptions, TrainingSpec
+from datadistill.workflow.registry import Model, Split
+
+
+def refuse_repeated(entries: Sequence[Mapping[str, Any]], key: str) -> None:
+    """Refuse two entries of one name."""
+    seen: set[str] = set()
+    for entry in entries:
+        if entry["name"] in seen:
+            raise UserError(f"{key}: the name {entry['name']!r} is given twice; rename one")
+        seen.add(entry["name"])
+
+
+def by_name(entries: Iterable[Mapping[str, Any]], name: str, what: str, where: str) -> Mapping[str, Any]:
+    """The entry of a name; `what` it is and `where` it is asked for go into the message when there is none."""
+    entries = list(entries)
+    for entry in entries:
+        if entry["name"] == name:
+            return entry
+    near = difflib.get_close_matches(str(name), [entry["name"] for entry in entries], 1, cutoff=0.4)
+    raise UserError(f"{where}: there is no {what} named {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def training_spec(values: Mapping[str, Any], where: str, *, labelled_only: bool) -> TrainingSpec:
+    """The schedule of a model."""
+    for key in required(TrainingOptions):
+        if key not in values:
+            raise UserError(f"{where}: training: the key {key!r} is missing; give it there or under defaults")
+    return read(TrainingOptions, values, f"{where}: training").spec(labelled_only=labelled_only)
+
+
+def thousands(iterations: int) -> str:
+    """130000 as 130k."""
+    return f"{iterations // 1000}k" if iterations % 1000 == 0 else str(iterations)
+
+
+def check_annotated(split: Split, task: str, where: str) -> None:
+    """Refuse a split whose annotations a task can't learn from, or that has none."""
+    for leaf in split.leaves:
+        annotated_for = leaf.spec.annotated_for
+        if split.kind == "unlabelled" or annotated_for is None:
+            raise UserError(f"{where}: split {split.name!r} has no annotations; name an annotated one")
+        if task == "keypoints" and annotated_for != task:
+            raise UserError(
+                f"{where}: split {leaf.name!r} is annotated for {annotated_for}, not for {task}; name another"
+            )
+
+
+def check_teacher(teacher: Model | None, task: str, network: NetworkSpec, initial: str, where: str) -> None:
+    """Refuse a teacher that labels another task, and one whose weights a student can't start from."""
+    if teacher is None:
+        if initial == "teacher":
+            raise UserError(f"{where}: initial: teacher needs a label_set, whose teacher it starts from")
+        return
+    if teacher.task != task:
+        raise UserError(
+            f"{where}: label_set: its teacher {teacher.name!r} labels {teacher.task}, this model learns {task}"
+        )
+    if initial == "teacher" and teacher.spec.network != network:
+        raise UserError(
+            f"{where}: initial: teacher {teacher.name!r} has another network; give both the same, or another initial"
+        )
+
+
+# --- rows of tables
+
+
+def baseline_rows(baseline: int | list[int] | None) -> list[int]:
+    """The rows, counted from 1, that a config's `baseline` names."""
+    return [] if baseline is None else baseline if isinstance(baseline, list) else [baseline]
+
+
+def row_models(row: Mapping[str, Any]) -> list[str]:
+    """The models of a table's row: one, or the candidates among which the best is shown."""
+    return [row["model"]] if "model" in row else list(row["best_of"])
+
+
+def check_rows(table: Mapping[str, Any], published: Published) -> None:
+    """Refuse a table whose rows don't fit its columns, name a baseline that isn't there, or a row the paper hasn't."""
+    where = f"tables: {table['name']}"
+    _check_baseline(table["baseline"], len(table["rows"]), where)
+    for number, row in enumerate(table["rows"], 1):
+        at = f"{where}: row {number}"
+        _check_baseline(row["baseline"], len(table["rows"]), at)
+        if len(row["cells"]) != len(table["columns"]):
+            raise UserError(
+                f"{at}: it has {len(row['cells'])} cells for {len(table['columns'])} columns; give one a column"
+            )
+        if row["published"] is not None:
+            try:
+                published.row(row["published"])
+            except UserError as error:
+                raise UserError(f"{at}: {error}") from None
+
+
+def _check_baseline(baseline: int | list[int] | None, rows: int, where: str) -> None:
+    for row in baseline_rows(baseline):
+        if row > rows:
+            raise UserError(f"{where}: baseline: there is no row {row}; the table has {rows}")
