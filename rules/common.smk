@@ -22,6 +22,7 @@ from datadistill.workflow.config import complete_config
 from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.figures import explanation, figure, quality
+from datadistill.workflow.locks import record_host
 from datadistill.files import canonical_json
 from datadistill.keys import plain
 from datadistill.workflow.needs import data_files
@@ -62,6 +63,7 @@ VISION_ENVIRONMENT = f"../envs/{CONFIG['compute']['vision_env']}.yaml"
 
 
 onstart:
+    record_host()
     try:
         reach_outside(EXPERIMENTS)
     except UserError as error:
