@@ -9,8 +9,9 @@ rule weights:
     benchmark:
         PATHS.benchmark("weights", "{weights}")
     priority: 10
+    # They are loaded into the networks that start from them, as a check.
     conda:
-        "../envs/data.yaml"
+        VISION_ENVIRONMENT
     resources:
         **RESOURCES["data"],
     params:

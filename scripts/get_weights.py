@@ -81,10 +81,11 @@ def _check(origin: str, file: Path, found: str, expected: str | None, networks: 
             f"{origin}: SHA-256 is {found}, the config says {expected}; is the file complete, and the right one?"
         )
     from datadistill.model.weights import check_weights
-    from datadistill.specs import network_spec
+    from datadistill.keys import read
+    from datadistill.specs import NetworkSpec
 
     try:
-        check_weights(file, [(entry["task"], network_spec(entry["network"])) for entry in networks])
+        check_weights(file, [(entry["task"], read(NetworkSpec, entry["network"], "network")) for entry in networks])
     except UserError as error:
         raise UserError(str(error).replace(str(file), origin)) from None
 

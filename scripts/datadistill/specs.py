@@ -301,8 +301,3 @@ def parse_spec(cls: type[S], values: Mapping[str, Any]) -> S:
 def model_spec(values: Mapping[str, Any]) -> ModelSpec:
     """A `ModelSpec` from its canonical form."""
     return parse_spec(ModelSpec, values)
-
-
-def network_spec(values: Mapping[str, Any]) -> NetworkSpec:
-    """A `NetworkSpec` from plain JSON values."""
-    return _build(NetworkSpec, values)

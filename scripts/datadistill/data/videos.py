@@ -76,8 +76,7 @@ def list_videos(folder: str | Path, list_file: str | Path | None = None, *, allo
     """Names of videos, relative to `folder`: those of a list (one a line, `#` for comments), or all below the folder.
 
     Raises `UserError` when folder or list is missing or empty, or the list names a video twice, or one outside of the folder
-    (unless `allow_outside`). Whether listed videos
-    exist is found when they are sampled: one that doesn't goes to the ledger.
+    (unless `allow_outside`). Whether listed videos exist is found when they are sampled: one that doesn't goes to the ledger.
     """
     if list_file is None:
         names = list_images(folder, VIDEO_SUFFIXES)
