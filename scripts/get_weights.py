@@ -80,8 +80,8 @@ def _check(origin: str, file: Path, found: str, expected: str | None, networks: 
         raise UserError(
             f"{origin}: SHA-256 is {found}, the config says {expected}; is the file complete, and the right one?"
         )
-    from datadistill.model.weights import check_weights
     from datadistill.keys import read
+    from datadistill.model.weights import check_weights
     from datadistill.specs import NetworkSpec
 
     try:
