@@ -248,7 +248,7 @@ def sample_videos(spec: VideosSplit, *, images: str, workers: int = 1) -> Made:
     Raises `UserError` when the videos run out before the count is reached, or `images` holds frames of another
     sample.
     """
-    names = seeded_order(list_videos(spec.videos, spec.list), spec.seed)
+    names = seeded_order(list_videos(spec.videos, spec.list, allow_outside=spec.allow_outside), spec.seed)
     identity = {"videos": hashlib.sha256("\n".join(names).encode()).hexdigest(), "spec": spec.identity()}
     folder = Path(images)
     done = _read_journal(folder / JOURNAL, identity, names)
