@@ -38,7 +38,7 @@ from datadistill.workflow.outputs import (
 )
 from datadistill.workflow.outside import file_state, reach_outside
 from datadistill.workflow.resources import stage_resources
-from datadistill.workflow.rule_inputs import ids, shard_pattern, spec_of
+from datadistill.workflow.rule_inputs import ids, networks_from, shard_pattern, spec_of
 
 try:
     CONFIG = complete_config(config)

@@ -18,8 +18,10 @@ rule weights:
         spec=lambda w: canonical_json(dict(EXPERIMENTS.weights[w.weights].source)),
         # No output: Snakemake would delete it, and other weights could take the place of those that models began with.
         record=PATHS.weights_record(),
+        networks=lambda w: canonical_json(networks_from(EXPERIMENTS.weights[w.weights], MODELS.values())),
     shell:
-        'python "$SCRIPTS/get_weights.py" --spec {params.spec:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1'
+        'python "$SCRIPTS/get_weights.py" --spec {params.spec:q} --networks {params.networks:q} --output {output:q}'
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule train:

@@ -203,9 +203,10 @@ def check_weights(path: str | Path, networks: Sequence[tuple[str, NetworkSpec]] 
 
     Raises `UserError` as `load_initial_weights` does.
     """
-    from detectron2.modeling import build_backbone
+    from datadistill.model.network import import_detectron2, network_config
 
-    from datadistill.model.network import network_config
+    import_detectron2()
+    from detectron2.modeling import build_backbone
 
     read_weights(find_weights(path))
     for task, network in networks:
