@@ -29,6 +29,7 @@ rule train:
         labelled=lambda w: MODELS[w.model].labelled.file,
         label_set=lambda w: MODELS[w.model].label_set.file if MODELS[w.model].label_set else [],
         teacher=lambda w: MODELS[w.model].initial.file if MODELS[w.model].spec.initial == "teacher" else [],
+        proposals=lambda w: MODELS[w.model].proposals.file if MODELS[w.model].proposals else [],
         # Ancient: the same weights, fetched or checked again, and another evaluation split mean no other model.
         weights=ancient(lambda w: MODELS[w.model].initial.file if MODELS[w.model].spec.initial == "imagenet" else []),
         leaks=ancient(PATHS.leaks()),
@@ -53,7 +54,7 @@ rule train:
     shell:
         'exec python "$SCRIPTS/launch.py" --processes {resources.processes:q} --'
         ' "$SCRIPTS/train.py" --spec {params.spec:q} --labelled {input.labelled:q} --label-set {input.label_set:q}'
-        " --initial-weights {input.teacher:q} {input.weights:q}"
+        " --initial-weights {input.teacher:q} {input.weights:q} --teacher {input.proposals:q}"
         " --model {output.model:q} --metrics {output.metrics:q} --drawn {output.drawn:q} --checkpoint {params.checkpoint:q}"
         " --checkpoint-every {resources.checkpoint_every:q} --device {resources.device:q} --threads {threads:q}"
         " --workers {resources.workers:q} --processes {resources.processes:q} >> {log:q} 2>&1"
