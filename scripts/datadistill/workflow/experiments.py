@@ -32,7 +32,6 @@ from datadistill.specs import (
     TrainingOptions,
     TrainingSpec,
 )
-from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import get_task
 from datadistill.transforms import TestScale, Transform, transform_set
 from datadistill.workflow.paths import Paths
@@ -179,7 +178,7 @@ class Experiments:
             annotated_for = leaf.spec.annotated_for
             if split.kind == "unlabelled" or annotated_for is None:
                 raise UserError(f"{where}: split {split.name!r} has no annotations; name an annotated one")
-            if task == "keypoints" and annotated_for != task:
+            if not get_task(task).learns_from(annotated_for):
                 raise UserError(
                     f"{where}: split {leaf.name!r} is annotated for {annotated_for}, not for {task}; name another"
                 )
@@ -321,15 +320,16 @@ class Experiments:
     ) -> Predictions:
         task = get_task(model.spec.task)
         plain = (model.spec.test_scale.transform(),)
+        chosen, keypoints = task.first_pass(transforms, plain, last=plain_keypoints)
         spec = PredictionsSpec(
             model=model.spec.digest,
             split=split.id.rsplit(".", 1)[1],
-            transforms=plain if task.refines else transforms,
+            transforms=chosen,
             score_floor=float(options["score_floor"]),
             nms=float(options["nms"]),
             max_detections=int(options["max_detections"]),
-            voting=None if task.refines or transforms == plain else options["voting"],
-            keypoints=plain_keypoints and task.refines,
+            voting=None if chosen == plain else options["voting"],
+            keypoints=keypoints,
         )
         for known in self.predictions.values():
             if known.spec == spec:
@@ -402,10 +402,11 @@ class Experiments:
             raise UserError(f"evaluate_on: no split for task {task}, which {where} needs; name one")
         named = f"{where}: split" if row.get("split") else f"evaluate_on: {task}"
         self._check_annotated(self.split(split, named), task, named)
-        if task == "keypoints" and (count := self.config.get("num_keypoints")) not in (None, len(COCO_SIGMAS)):
+        scored = get_task(task).scored_keypoints
+        if scored is not None and (count := self.config.get("num_keypoints")) not in (None, scored):
             raise UserError(
                 f"num_keypoints: {count}: {where} is scored with COCO's keypoint similarity, which is defined for "
-                f"{len(COCO_SIGMAS)} keypoints only; leave the tables' rows out to train and label without scores"
+                f"{scored} keypoints only; leave the tables' rows out to train and label without scores"
             )
         return [self.evaluation(model, split, mode, f"{where}: mode") for model in models]
 
