@@ -28,11 +28,11 @@ from datadistill.devices import choose_device
 from datadistill.errors import UserError, run_script
 from datadistill.files import file_digest, read_json, write_json
 from datadistill.specs import ModelSpec
+from datadistill.tasks.scenes import SCENE_TASKS
 from datadistill.tasks.task import TASKS
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import Experiments, build_experiments
 from datadistill.workflow.registry import LabelSet
-from rendered import SCENE_TASKS
 from rendered.scene import SceneSpec, render_images
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from datadistill.detections import load_shards
 from datadistill.errors import run_script
 from datadistill.files import read_json, write_json
-from datadistill.label.thresholds import image_ids, summary
+from datadistill.label.thresholds import choose_thresholds, image_ids, summary
 from datadistill.specs import LabelSetSpec, parse_spec
 from datadistill.tasks.task import get_task
 
@@ -36,7 +36,7 @@ def main() -> None:
         refined, _ = load_shards(arguments.refinement, spec.refinement, gated=True)
         refined.require_exactly(image_ids(split), f"refinement for {arguments.split}")
     task = get_task(arguments.task)
-    thresholds = task.choose_thresholds(spec, read_json(arguments.labelled), predictions, refined)
+    thresholds = choose_thresholds(task, spec, read_json(arguments.labelled), predictions, refined)
     write_json(arguments.output, {"task": task.name, "spec": spec.canonical(), **thresholds.to_json()}, indent=1)
     print("\n".join(summary(thresholds)))
 

@@ -28,7 +28,7 @@ FLOORS = (
     ("workflow",),
 )
 # Whoever mends one of these takes it off the list; nothing is added.
-POINTS_UP = {("datadistill.tasks.task", "datadistill.label.thresholds")}
+POINTS_UP: set[tuple[str, str]] = set()
 LINES = 400
 TOO_LONG = {
     "scripts/datadistill/train/loop.py",

@@ -163,8 +163,8 @@ KEYPOINTS = [[0.9, 0.8, 0.7, 0.6], [0.5, 0.45, 0.4, 0.01], [0.02, 0.03, 0.04, 0.
 
 def test_both_thresholds_of_keypoints() -> None:
     pool = detections([0.9, 0.8, 0.7], 4)
-    chosen = get_task("keypoints").choose_thresholds(
-        spec(), PEOPLE, pool, detections([0.9, 0.8, 0.7], 4, None, KEYPOINTS)
+    chosen = thresholds.choose_thresholds(
+        PEOPLE_TASK, spec(), PEOPLE, pool, detections([0.9, 0.8, 0.7], 4, None, KEYPOINTS)
     )
     assert chosen.categories[1].kept == 2
     assert chosen.categories[1].threshold == pytest.approx(0.8)
@@ -206,9 +206,9 @@ def test_boxes_below_the_gate_are_missed() -> None:
 def test_a_task_asks_for_what_it_needs() -> None:
     pool = detections([0.9], 4)
     with pytest.raises(UserError, match=r"keypoints.*need refined"):
-        get_task("keypoints").choose_thresholds(spec(), PEOPLE, pool)
+        thresholds.choose_thresholds(PEOPLE_TASK, spec(), PEOPLE, pool)
     with pytest.raises(UserError, match=r"objects.*need no refined"):
-        get_task("objects").choose_thresholds(spec(), PEOPLE, pool, pool)
+        thresholds.choose_thresholds(get_task("objects"), spec(), PEOPLE, pool, pool)
 
 
 def gate_spec_of(covers: float) -> GateSpec:

@@ -19,6 +19,7 @@ from datadistill.data.coco_releases import PARTS
 from datadistill.errors import UserError
 from datadistill.files import read_json
 from datadistill.keys import NAME, key
+from datadistill.tasks.scenes import SCENE_TASKS
 from datadistill.tasks.task import TASKS
 
 # What `videos` says where clips are to be rendered.
@@ -68,7 +69,7 @@ class RenderedSplit(SplitSpec):
     """Scenes that the renderer draws, with their annotations."""
 
     kind = "rendered"
-    scene: Literal["people", "objects"] = key("What is rendered.")
+    scene: str = key("What is rendered.", choices=tuple(SCENE_TASKS))
     domain: Literal["home", "away"] = key(
         "Look of the scenes: `away` has other backgrounds, light, blur and poses.", default="home"
     )
@@ -80,7 +81,7 @@ class RenderedSplit(SplitSpec):
     @property
     def task(self) -> str:
         """Whom the annotations serve."""
-        return "keypoints" if self.scene == "people" else "objects"
+        return SCENE_TASKS[self.scene]
 
     @property
     def dataset(self) -> str:

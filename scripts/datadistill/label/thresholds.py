@@ -280,6 +280,19 @@ def choose(
     return thresholds if refined is None else _with_keypoints(thresholds, spec, counts, predictions, refined)
 
 
+def choose_thresholds(
+    task: Task,
+    spec: LabelSetSpec,
+    labelled: Mapping[str, Any],
+    predictions: Detections,
+    refined: Detections | None = None,
+) -> Thresholds:
+    """`choose` for a task: one that refines needs `refined`, and also gets a keypoint threshold."""
+    if task.refines != (refined is not None):
+        raise UserError(f"task {task.name}: thresholds need {'refined' if task.refines else 'no refined'} detections")
+    return choose(spec, labelled, predictions, refined, task=task)
+
+
 def _applied(threshold: Threshold, scores: np.ndarray, target: float, images: int) -> Threshold:
     """A threshold for all categories, with what it comes to in one."""
     kept = int(threshold.passes(scores).sum())

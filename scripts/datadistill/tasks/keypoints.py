@@ -38,7 +38,6 @@ class Keypoints(Task):
     iou_type = "keypoints"
     stats: ClassVar = {"AP": 0, "AP50": 1, "AP75": 2, "APm": 3, "APl": 4}
     own_fields = ("keypoints",)
-    has_keypoints = True
     scored_keypoints = len(COCO_SIGMAS)
     coco_file = "person_keypoints"
     refines = True

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from datadistill.evaluate.label_quality import Match
     from datadistill.label.thresholds import Thresholds
     from datadistill.report.drawing import Pen
-    from datadistill.specs import LabelSetSpec
     from datadistill.tasks.similarity import Similarity
     from datadistill.transforms import Transform
 
@@ -56,7 +55,6 @@ class Task(ABC):
     - `iou_type`: how pycocotools scores it; `stats`: its metrics in the order of the paper's columns, and where
       pycocotools puts them in its summary.
     - `own_fields`: the fields of a COCO annotation, beside box and area, that hold what this task predicts.
-    - `has_keypoints`: its annotations have the config's `num_keypoints`.
     - `scored_keypoints`: the number of keypoints that its metrics are defined for; None: any.
     - `coco_file`: how the files of COCO's releases that this task reads begin.
     - `refines`: the labels need a second pass over boxes that survive a gate (keypoints from averaged heatmaps).
@@ -71,7 +69,6 @@ class Task(ABC):
     iou_type: ClassVar[str]
     stats: ClassVar[Mapping[str, int]]
     own_fields: ClassVar[tuple[str, ...]] = ()
-    has_keypoints: ClassVar[bool] = False
     scored_keypoints: ClassVar[int | None] = None
     coco_file: ClassVar[str]
     refines: ClassVar[bool]
@@ -204,22 +201,6 @@ class Task(ABC):
     def keep_for_training(self, annotations: Iterable[Mapping[str, Any]]) -> bool:
         """Does training use an image with these COCO annotations? Labelled and generated images alike."""
         return any(not a.get("iscrowd", 0) and self.has_target(a) for a in annotations)
-
-    def choose_thresholds(
-        self,
-        spec: LabelSetSpec,
-        labelled: Mapping[str, Any],
-        predictions: Detections,
-        refined: Detections | None = None,
-    ) -> Thresholds:
-        """Thresholds of a label set. A task that refines needs `refined`, and also gets a keypoint threshold."""
-        from datadistill.label.thresholds import choose
-
-        if self.refines != (refined is not None):
-            raise UserError(
-                f"task {self.name}: thresholds need {'refined' if self.refines else 'no refined'} detections"
-            )
-        return choose(spec, labelled, predictions, refined, task=self)
 
     def annotations(self, detections: Detections, thresholds: Thresholds, *, source: str) -> list[dict[str, Any]]:
         """COCO annotations of the detections that pass `thresholds`, in order, with ids from 1.

@@ -10,6 +10,7 @@ from datadistill.errors import UserError
 from datadistill.keys import read, required
 from datadistill.report.published import Published
 from datadistill.specs import NetworkSpec, TrainingOptions, TrainingSpec
+from datadistill.tasks.task import get_task
 from datadistill.workflow.registry import Model, Split
 
 
@@ -51,7 +52,7 @@ def check_annotated(split: Split, task: str, where: str) -> None:
         annotated_for = leaf.spec.annotated_for
         if split.kind == "unlabelled" or annotated_for is None:
             raise UserError(f"{where}: split {split.name!r} has no annotations; name an annotated one")
-        if task == "keypoints" and annotated_for != task:
+        if not get_task(task).learns_from(annotated_for):
             raise UserError(
                 f"{where}: split {leaf.name!r} is annotated for {annotated_for}, not for {task}; name another"
             )

@@ -32,7 +32,6 @@ from datadistill.specs import (
     RefinementSpec,
     Spec,
 )
-from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import get_task
 from datadistill.transforms import TestScale, Transform, transform_set
 from datadistill.workflow.entries import (
@@ -232,15 +231,16 @@ class Experiments:
     ) -> Predictions:
         task = get_task(model.task)
         plain = (model.spec.test_scale.transform(),)
+        chosen, keypoints = task.first_pass(transforms, plain, last=plain_keypoints)
         spec = PredictionsSpec(
             model=model.digest,
             split=split.digest,
-            transforms=plain if task.refines else transforms,
+            transforms=chosen,
             score_floor=float(options["score_floor"]),
             nms=float(options["nms"]),
             max_detections=int(options["max_detections"]),
-            voting=None if task.refines or transforms == plain else options["voting"],
-            keypoints=plain_keypoints and task.refines,
+            voting=None if chosen == plain else options["voting"],
+            keypoints=keypoints,
         )
         if spec not in self._predictions:
             made = Predictions(
@@ -317,10 +317,11 @@ class Experiments:
             raise UserError(f"evaluate_on: no split for task {task}, which {where} needs; name one")
         named = f"{where}: split" if row.get("split") else f"evaluate_on: {task}"
         check_annotated(self.split(split, named), task, named)
-        if task == "keypoints" and (count := self.config.get("num_keypoints")) not in (None, len(COCO_SIGMAS)):
+        scored = get_task(task).scored_keypoints
+        if scored is not None and (count := self.config.get("num_keypoints")) not in (None, scored):
             raise UserError(
                 f"num_keypoints: {count}: {where} is scored with COCO's keypoint similarity, which is defined for "
-                f"{len(COCO_SIGMAS)} keypoints only; leave the tables' rows out to train and label without scores"
+                f"{scored} keypoints only; leave the tables' rows out to train and label without scores"
             )
         return [self.evaluation(model, split, mode, f"{where}: mode") for model in models]
 
