@@ -8,6 +8,7 @@ are unchanged, so that model files and checkpoints are interchangeable. Most of 
 from __future__ import annotations
 
 import torch
+from detectron2.modeling.proposal_generator import RPN
 from torch import nn
 
 from datadistill.model.frozen_norms import fold_frozen_norms
@@ -39,7 +40,8 @@ def accelerate(model: nn.Module) -> None:
             setattr(heads, name, MatrixROIPooler(pooler))
     if getattr(heads, "keypoint_on", False) and isinstance(heads.keypoint_head, nn.Sequential):
         heads.keypoint_head.append(Contiguous())
-    _sparse_gradients(model.proposal_generator.rpn_head)
+    for rpn in [module for module in model.modules() if isinstance(module, RPN)]:
+        _sparse_gradients(rpn.rpn_head)
 
 
 def _sparse_gradients(rpn_head: nn.Module) -> None:
