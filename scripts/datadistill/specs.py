@@ -37,10 +37,16 @@ class Spec:
     """Base of all specs: canonical form and digest."""
 
     stage: str = ""
+    # Fields added since results exist: at their defaults they are no part of the identity, so that none is renamed.
+    added: tuple[str, ...] = ()
 
     def canonical(self) -> dict[str, Any]:
         """The spec as plain JSON values, with the version of its stage's code."""
-        return {"stage": self.stage, "version": STAGE_VERSIONS[self.stage], **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        fields = dataclasses.asdict(self)  # type: ignore[call-overload]
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if field.name in self.added and fields[field.name] == field.default:
+                del fields[field.name]
+        return {"stage": self.stage, "version": STAGE_VERSIONS[self.stage], **fields}
 
     @property
     def digest(self) -> str:
@@ -183,6 +189,10 @@ class LabellingOptions:
         "A keypoint score threshold to use instead of matching counts.", default=None
     )
     per_category: bool = key("Objects: a threshold for each category; false uses one for all.", default=True)
+    precision: Literal["float32", "bfloat16"] = key(
+        "What networks compute in when they label or are evaluated; bfloat16 is fast on some devices, and changes results.",
+        default="float32",
+    )
 
 
 @dataclass(frozen=True)
@@ -222,7 +232,9 @@ class PredictionsSpec(Spec):
     max_detections: int
     voting: float | None
     keypoints: bool
+    precision: str = "float32"
     stage = "predictions"
+    added = ("precision",)
 
 
 @dataclass(frozen=True)
@@ -251,7 +263,9 @@ class RefinementSpec(Spec):
     transforms: tuple[Transform, ...]
     average: str
     size_dependent: bool
+    precision: str = "float32"
     stage = "refinement"
+    added = ("precision",)
 
     @property
     def of_every_box(self) -> RefinementSpec:

@@ -161,3 +161,21 @@ def test_proposals_without_finite_numbers_are_dropped(
     found = predict(*things, split, ids(split), predictions_spec(transforms=BOTH_FLIPS, voting=0.8))
     assert len(found) > 0
     assert np.isfinite(found.boxes).all()
+
+
+@pytest.mark.parametrize("transforms", [(tiny.PLAIN,), BOTH_FLIPS], ids=["plain", "merged"])
+def test_reduced_precision_changes_results_a_little(
+    people: tiny.Network, split: dict[str, Any], transforms: tuple[Transform, ...]
+) -> None:
+    single, reduced = (
+        predict(*people, split, ids(split), predictions_spec(transforms=transforms, precision=precision))
+        for precision in ("float32", "bfloat16")
+    )
+    assert len(reduced) == pytest.approx(len(single), rel=0.2)
+    best = [found.select(found.scores >= 0.9) for found in (single, reduced)]
+    assert abs(len(best[0]) - len(best[1])) <= 0.2 * len(best[0])
+    assert not np.array_equal(reduced.scores[:20], single.scores[:20])
+    np.testing.assert_allclose(reduced.scores[:5], single.scores[:5], atol=0.1)
+    # Afterwards the network computes as before.
+    again = predict(*people, split, ids(split), predictions_spec(transforms=transforms))
+    assert np.array_equal(again.scores, single.scores)

@@ -258,6 +258,16 @@ def test_size_dependent_averaging_drops_scales_by_the_size_of_the_box(
     np.testing.assert_allclose(found.keypoints[..., 2], expected[..., 2], rtol=1e-3)
 
 
+def test_reduced_precision_moves_few_keypoints(
+    people: tiny.Network, split: dict[str, Any], boxes: Detections, refined: Detections
+) -> None:
+    reduced = refine(*people, split, boxes, refinement_spec(precision="bfloat16"))
+    assert same(reduced.with_keypoints(None), refined.with_keypoints(None))
+    moved = np.abs(reduced.keypoints[..., :2] - refined.keypoints[..., :2]).max(axis=2)
+    assert not np.array_equal(reduced.keypoints, refined.keypoints)
+    assert np.median(moved) < 2.0
+
+
 def test_size_dependent_averaging_needs_a_scale_for_every_box(
     people: tiny.Network, split: dict[str, Any], boxes: Detections
 ) -> None:

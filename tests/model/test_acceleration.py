@@ -16,7 +16,7 @@ from datadistill.transforms import TestScale
 
 import_detectron2()
 from detectron2.layers import Conv2d, FrozenBatchNorm2d  # noqa: E402
-from detectron2.modeling import build_model  # noqa: E402
+from detectron2.modeling import Backbone, build_model  # noqa: E402
 from detectron2.modeling.poolers import ROIPooler  # noqa: E402
 from detectron2.modeling.proposal_generator import proposal_utils  # noqa: E402
 from detectron2.solver import build_optimizer  # noqa: E402
@@ -163,7 +163,7 @@ def test_a_model_without_keypoints_or_frozen_norms_is_accelerated_too() -> None:
 # --- frozen norms -----------------------------------------------------------------------------------------------------
 
 
-class Branching(torch.nn.Module):
+class Branching(Backbone):
     """Two convolutions, each before a frozen norm; the result of the first goes elsewhere, too."""
 
     def __init__(self) -> None:
@@ -185,7 +185,7 @@ def test_a_norm_is_folded_only_where_nothing_else_takes_the_convolutions_result(
     image = torch.rand(1, 3, 8, 8)
     expected = network(image)["out"]
     names = list(network.state_dict())
-    assert fold_frozen_norms(torch.nn.ModuleDict({"backbone": network})) == 1
+    assert fold_frozen_norms(torch.nn.ModuleList([network])) == 1
     assert isinstance(network.second, NormedConv2d)
     assert isinstance(network.first, torch.nn.Conv2d)
     assert list(network.state_dict()) == names
@@ -243,7 +243,8 @@ def test_roi_align_of_reduced_precision_and_of_no_box(pyramid: list[torch.Tensor
     pooler = ROIPooler(7, [1 / 4, 1 / 8, 1 / 16], 0, "ROIAlignV2")
     features = [level.to(torch.bfloat16) for level in pyramid]
     boxes = [Boxes(torch.tensor(rows, dtype=torch.float32)) for rows in BOXES]
-    found = MatrixROIPooler(pooler)(features, boxes)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = MatrixROIPooler(pooler)(features, boxes)
     assert found.dtype == torch.bfloat16
     expected = pooler([feature.float() for feature in features], boxes)
     torch.testing.assert_close(found.float(), expected, rtol=1e-2, atol=1e-2)

@@ -10,6 +10,7 @@ import pytest
 from built import KINDS, Config, build, ids, model, named
 
 from datadistill.errors import UserError
+from datadistill.specs import PredictionsSpec, parse_spec
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.outputs import outputs
 from datadistill.workflow.rule_inputs import shard_pattern
@@ -181,3 +182,18 @@ def test_timm_backbones_are_checked_before_anything_runs(
     smallest["models"][0]["network"] = network
     with pytest.raises(UserError, match=message):
         build(smallest)
+
+
+def test_single_precision_is_no_part_of_a_name_and_bfloat16_is(smallest: Config) -> None:
+    before = build(smallest)
+    smallest["labelling"]["precision"] = "float32"
+    assert ids(build(smallest), "label_sets") == ids(before, "label_sets")
+    spec = next(iter(before.predictions.values())).spec
+    assert "precision" not in spec.canonical()
+    assert parse_spec(PredictionsSpec, spec.canonical()) == spec
+    smallest["labelling"]["precision"] = "bfloat16"
+    reduced = build(smallest)
+    for kind in ("predictions", "refinements", "label_sets", "evaluations"):
+        assert set(ids(reduced, kind)).isdisjoint(ids(before, kind))
+    spec = next(iter(reduced.predictions.values())).spec
+    assert parse_spec(PredictionsSpec, spec.canonical()).precision == "bfloat16"

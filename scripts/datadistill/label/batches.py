@@ -11,6 +11,7 @@ Images are read, oriented and resized by detectron2's own functions.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data.detection_utils import read_image
 from detectron2.data.transforms import ResizeTransform
+from detectron2.modeling.proposal_generator import RPN
 from detectron2.structures import ImageList
 
 from datadistill.errors import UserError
@@ -147,6 +149,30 @@ def network_inputs(
                 rows = range(start, min(start + step, len(arrays)))
                 stacked = torch.from_numpy(np.stack([arrays[row][scale] for row in rows]))
                 yield views, rows, stacked.to(model.device, non_blocking=True).permute(0, 3, 1, 2)
+
+
+@contextlib.contextmanager
+def reduced_precision(model: torch.nn.Module, precision: str) -> Iterator[None]:
+    """A context in which a network's convolutions and products of matrices are computed in "float32" or "bfloat16".
+
+    What its heads give for proposals, boxes and heatmaps comes out in single precision, and is decoded in it.
+    """
+    if precision == "float32":
+        yield
+        return
+    heads = [module.rpn_head for module in model.modules() if isinstance(module, RPN)] + [model.roi_heads.box_predictor]
+    hooks = [head.register_forward_hook(lambda _, __, results: _single(results)) for head in heads]
+    try:
+        with torch.autocast(model.device.type, dtype=torch.bfloat16):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _single(results: Any) -> Any:
+    """Tensors in single precision, in the same tuples and lists."""
+    return results.float() if isinstance(results, torch.Tensor) else type(results)(_single(part) for part in results)
 
 
 def preprocess(model: torch.nn.Module, views: Sequence[View], pixels: torch.Tensor) -> ImageList:

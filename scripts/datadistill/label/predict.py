@@ -18,7 +18,15 @@ from detectron2.structures import ImageList, Instances
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.label.batches import Batch, SplitImage, network_inputs, preprocess, run_batches, split_images
+from datadistill.label.batches import (
+    Batch,
+    SplitImage,
+    network_inputs,
+    preprocess,
+    reduced_precision,
+    run_batches,
+    split_images,
+)
 from datadistill.label.ensemble.boxes import merge
 from datadistill.progress import progress
 from datadistill.specs import PredictionsSpec
@@ -56,7 +64,7 @@ def predict(
     ids = np.array([c["id"] for c in categories], np.int64)
     detect = _merged if merging else _plain
     found: list[Detections | None] = [None] * len(images)
-    with torch.inference_mode(), _settings(model, spec):
+    with torch.inference_mode(), reduced_precision(model, spec.precision), _settings(model, spec):
         results = run_batches(cfg, images, spec.transforms, workers, partial(detect, model, spec))
         for image, (boxes, scores, classes, keypoints) in progress(results, total=len(images), label="predict"):
             order = np.argsort(-scores, kind="stable")

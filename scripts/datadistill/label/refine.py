@@ -22,7 +22,7 @@ from detectron2.structures import Boxes, ImageList
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.label.batches import Batch, network_inputs, preprocess, run_batches, split_images
+from datadistill.label.batches import Batch, network_inputs, preprocess, reduced_precision, run_batches, split_images
 from datadistill.label.ensemble.heatmaps import HeatmapAverage, decode, transform_weights
 from datadistill.progress import progress
 from datadistill.specs import RefinementSpec
@@ -202,7 +202,8 @@ class _Refinement:
     def _heatmaps(self, images: ImageList, boxes: Sequence[Boxes]) -> torch.Tensor:
         """Heatmap logits (R, K, S, S) of boxes given for each input, in its frame."""
         heads = self.model.roi_heads
-        features = self.model.backbone(images.tensor)
-        pooled = heads.keypoint_pooler([features[f] for f in heads.keypoint_in_features], list(boxes))
         step = ROIS_AT_ONCE[self.model.device.type]
-        return torch.cat([heads.keypoint_head.layers(part) for part in pooled.split(step)])
+        with reduced_precision(self.model, self.spec.precision):
+            features = self.model.backbone(images.tensor)
+            pooled = heads.keypoint_pooler([features[f] for f in heads.keypoint_in_features], list(boxes))
+            return torch.cat([heads.keypoint_head.layers(part).float() for part in pooled.split(step)])

@@ -2,12 +2,13 @@
 
 Losses, gradients and detections are those of detectron2's modules to rounding, and names and tensors of `state_dict()`
 are unchanged, so that model files and checkpoints are interchangeable. Most of it is for CPUs, where it was measured
-(docs/results.md); on a GPU only frozen norms are folded.
+(docs/results.md); on a GPU only frozen norms are folded, and heatmaps of reduced precision made single.
 """
 
 from __future__ import annotations
 
 import torch
+from detectron2.modeling.proposal_generator import RPN
 from torch import nn
 
 from datadistill.model.frozen_norms import fold_frozen_norms
@@ -15,12 +16,13 @@ from datadistill.model.roi_align import MatrixROIPooler
 from datadistill.model.sparse_gradient import SparseGradientConv2d
 
 
-class Contiguous(nn.Module):
-    """Gives a tensor in the default memory format: detectron2's keypoint loss takes a `.view` of the heatmaps."""
+class Heatmaps(nn.Module):
+    """Heatmaps in the default memory format, as detectron2's keypoint loss wants them, and in single precision at least:
+    they are enlarged and searched, for which bfloat16 is too coarse."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(...) to the same values, contiguous."""
-        return x.contiguous()
+        """(R, K, H, W) to the same values, contiguous."""
+        return x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
 
 def accelerate(model: nn.Module) -> None:
@@ -29,17 +31,18 @@ def accelerate(model: nn.Module) -> None:
     Before an optimizer is built, though it makes no difference to one: parameters stay the same objects.
     """
     fold_frozen_norms(model)
+    heads = model.roi_heads
+    if getattr(heads, "keypoint_on", False) and isinstance(heads.keypoint_head, nn.Sequential):
+        heads.keypoint_head.append(Heatmaps())
     if next(model.parameters()).device.type != "cpu":
         return
     model.to(memory_format=torch.channels_last)
-    heads = model.roi_heads
     for name in ("box_pooler", "keypoint_pooler"):
         pooler = getattr(heads, name, None)
         if MatrixROIPooler.can_replace(pooler):
             setattr(heads, name, MatrixROIPooler(pooler))
-    if getattr(heads, "keypoint_on", False) and isinstance(heads.keypoint_head, nn.Sequential):
-        heads.keypoint_head.append(Contiguous())
-    _sparse_gradients(model.proposal_generator.rpn_head)
+    for rpn in [module for module in model.modules() if isinstance(module, RPN)]:
+        _sparse_gradients(rpn.rpn_head)
 
 
 def _sparse_gradients(rpn_head: nn.Module) -> None:

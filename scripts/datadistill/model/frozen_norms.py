@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from detectron2.layers import Conv2d, FrozenBatchNorm2d
+from detectron2.modeling import Backbone
 from torch import nn
 from torch.nn import functional
 
@@ -89,13 +90,20 @@ def fold_frozen_norms(model: nn.Module) -> int:
         if isinstance(conv.norm, FrozenBatchNorm2d) and conv.padding_mode == "zeros":
             _replace(model, name, NormedConv2d(conv, conv.norm, activation=conv.activation, own_norm=True))
             count += 1
-    bottom_up = getattr(model.backbone, "bottom_up", model.backbone)
-    for conv_name, norm_name in list(_pairs(bottom_up)):
-        norm = FoldedNorm(bottom_up.get_submodule(norm_name))
-        _replace(bottom_up, norm_name, norm)
-        _replace(bottom_up, conv_name, NormedConv2d(bottom_up.get_submodule(conv_name), norm))
-        count += 1
+    for network in [module for module in model.modules() if _is_innermost(module)]:
+        for conv_name, norm_name in list(_pairs(network)):
+            norm = FoldedNorm(network.get_submodule(norm_name))
+            _replace(network, norm_name, norm)
+            _replace(network, conv_name, NormedConv2d(network.get_submodule(conv_name), norm))
+            count += 1
     return count
+
+
+def _is_innermost(module: nn.Module) -> bool:
+    """Whether a module is a backbone that holds no other: the network below an FPN."""
+    return isinstance(module, Backbone) and not any(
+        isinstance(part, Backbone) for part in module.modules() if part is not module
+    )
 
 
 def _functions() -> dict[type, Callable[..., torch.Tensor]]:

@@ -81,7 +81,8 @@ def roi_align(
         _grid(rois.to(precision), levels == level, scale, feature.shape[2:], bins, sampling_ratio, aligned)
         for level, (feature, scale) in enumerate(zip(inputs, scales, strict=True))
     ]
-    return _RoIAlign.apply(grids, len(rois), *inputs).to(features[0].dtype)
+    with torch.autocast(rois.device.type, enabled=False):
+        return _RoIAlign.apply(grids, len(rois), *inputs).to(features[0].dtype)
 
 
 @dataclass(frozen=True)

@@ -241,6 +241,7 @@ class Experiments:
             max_detections=int(options["max_detections"]),
             voting=None if chosen == plain else options["voting"],
             keypoints=keypoints,
+            precision=options["precision"],
         )
         if spec not in self._predictions:
             made = Predictions(
@@ -279,6 +280,7 @@ class Experiments:
             transforms=transforms,
             average=options["average"],
             size_dependent=bool(options["size_dependent"]),
+            precision=options["precision"],
         )
         name = f"{predictions.split.name}_{len(transforms)}-transforms.{spec.digest}"
         return self.refinements.setdefault(name, Refinement(name, self.paths, spec, predictions, gate))
