@@ -49,6 +49,11 @@ def check_disjoint(a: Split, b: Split, names: tuple[str, str] = ("a", "b")) -> d
 
     Raises `UserError` with examples when any image is in both.
     """
+    if names[0] == names[1]:
+        raise UserError(
+            f"{names[0]}: a model learns from this split and is scored on it, too; score it on another (evaluate_on, or the "
+            "row's split)"
+        )
     return _compare(a["images"], b["images"], names, _ADVICE)
 
 
