@@ -178,7 +178,7 @@ def _cases() -> list[Case]:
         "not UTF-8": "\udcff.jpg",
     }
     cases += [
-        (f"file_name: {name}", of_change(put("images.0.file_name", bad)), ("a.json", "image 10"))
+        (f"file_name: {name}", of_change(put("images.0.file_name", bad)), ("a.json", "file_name"))
         for name, bad in names.items()
     ]
     crowds = {"text": "no", "two": 2, "list": [], "float": 0.5, "mapping": {}}

@@ -228,7 +228,6 @@ SHARDS: dict[str, Callable[[Path], Any]] = {
     "ids as floats": column(image_ids=lambda ids: ids.astype(float)),
     "no lineage": column(about=lambda about: np.array("{}")),
     "a lineage that is text": column(about=lambda about: np.array("hello")),
-    "another image": column(image_ids=holed("ids", 5)),
     "an array of objects": column(scores=lambda scores: np.array([{}] * 8, object)),
 }
 SPLITS: dict[str, Callable[[Path], Any]] = {
@@ -303,6 +302,12 @@ def _cases() -> list[Case]:
 
 CASES = [
     *_cases(),
+    Case(
+        "gate: another image",
+        "gate",
+        damaged("gate", "pool.npz", column(image_ids=holed("ids", 5))),
+        ("pool.json", "100"),
+    ),
     Case(
         "check_leaks: a split with itself",
         "check_leaks",

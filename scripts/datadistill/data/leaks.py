@@ -7,10 +7,12 @@ coincide.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from datadistill.data.splits import Split, category_table
 from datadistill.errors import UserError
+from datadistill.files import read_made
 
 Record = Mapping[str, Any]
 _ADVICE = (
@@ -57,6 +59,14 @@ def check_disjoint(a: Split, b: Split, names: tuple[str, str] = ("a", "b")) -> d
     return _compare(a["images"], b["images"], names, _ADVICE)
 
 
+def read_drawn(path: str | Path) -> dict[str, Any]:
+    """The record of what a training run drew; a file that is none is a `UserError` that names it."""
+    drawn = read_made(path, "a record of drawn images")
+    if not isinstance(drawn.get("images"), list) or not drawn["images"]:
+        raise UserError(f"{path}: the record of drawn images lists none; delete the model's folder and train it again")
+    return drawn
+
+
 def check_drawn(drawn: Mapping[str, Any], held_out: Split, name: str) -> dict[str, Any]:
     """Compare what a finished training run drew with the split `name` that it must not have seen.
 
@@ -64,7 +74,7 @@ def check_drawn(drawn: Mapping[str, Any], held_out: Split, name: str) -> dict[st
     `dataset` and `content`. Raises `UserError` when an image of `held_out` was drawn, by dataset and id or by content.
     """
     rows = drawn.get("images")
-    if not isinstance(rows, list) or not rows:
+    if not rows:
         raise UserError("the record of drawn images lists none; train the model again")
     records = [
         {
