@@ -6,11 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
+from datadistill.data.splits import read_images
 from datadistill.detections import load_shards, read_libraries
 from datadistill.errors import run_script
-from datadistill.files import read_json, write_json
+from datadistill.files import write_json
 from datadistill.label.labels import annotate, provenance
-from datadistill.label.thresholds import Thresholds
+from datadistill.label.threshold_files import read_thresholds
 from datadistill.specs import LabelSetSpec, parse_spec
 from datadistill.tasks.task import get_task
 
@@ -40,11 +41,11 @@ def main() -> None:
     shards = arguments.detections
     expected = spec.refinement if task.refines else spec.predictions
     detections, lineage = load_shards(shards, expected, gated=task.refines)
-    thresholds = Thresholds.from_json(read_json(arguments.thresholds))
-    categories = read_json(arguments.labelled)["categories"]
+    thresholds = read_thresholds(arguments.thresholds)
+    categories = read_images(arguments.labelled)["categories"]
     origin = provenance(task, spec, lineage, thresholds, read_libraries(shards))
     labels = annotate(
-        task, spec, read_json(arguments.split), categories, detections, thresholds, teacher=origin["teacher"]
+        task, spec, read_images(arguments.split), categories, detections, thresholds, teacher=origin["teacher"]
     )
     write_json(arguments.provenance, origin, indent=1)
     write_json(arguments.output, labels)

@@ -6,9 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
+from datadistill.data.splits import read_images
 from datadistill.detections import load_shards
 from datadistill.errors import run_script
-from datadistill.files import read_json, write_json
+from datadistill.files import write_json
 from datadistill.label.thresholds import choose_thresholds, image_ids, summary
 from datadistill.specs import LabelSetSpec, parse_spec
 from datadistill.tasks.task import get_task
@@ -28,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     spec = parse_spec(LabelSetSpec, arguments.spec)
-    split = read_json(arguments.split)
+    split = read_images(arguments.split)
     predictions, _ = load_shards(arguments.predictions, spec.predictions)
     predictions.require_exactly(image_ids(split), f"predictions for {arguments.split}")
     refined = None
@@ -36,7 +37,7 @@ def main() -> None:
         refined, _ = load_shards(arguments.refinement, spec.refinement, gated=True)
         refined.require_exactly(image_ids(split), f"refinement for {arguments.split}")
     task = get_task(arguments.task)
-    thresholds = choose_thresholds(task, spec, read_json(arguments.labelled), predictions, refined)
+    thresholds = choose_thresholds(task, spec, read_images(arguments.labelled), predictions, refined)
     write_json(arguments.output, {"task": task.name, "spec": spec.canonical(), **thresholds.to_json()}, indent=1)
     print("\n".join(summary(thresholds)))
 

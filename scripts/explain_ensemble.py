@@ -24,24 +24,25 @@ def main() -> None:
 
     import torch
 
+    from datadistill.data.splits import read_images
     from datadistill.devices import choose_device
-    from datadistill.files import read_json, write_json
+    from datadistill.files import write_json
     from datadistill.model.network import load_model
     from datadistill.report.explain import explain_ensemble
     from datadistill.specs import RefinementSpec, parse_spec
 
     torch.set_num_threads(arguments.threads)
-    labels = read_json(arguments.labels)
+    labels = read_images(arguments.labels)
     teacher = labels["info"].get("teacher")
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device), teacher)
     shown = explain_ensemble(
         model,
         cfg,
         categories,
-        read_json(arguments.split),
+        read_images(arguments.split),
         labels,
         parse_spec(RefinementSpec, arguments.spec),
-        truth=read_json(arguments.truth) if arguments.truth else None,
+        truth=read_images(arguments.truth) if arguments.truth else None,
         candidates=arguments.candidates,
     )
     write_json(arguments.output, shown)

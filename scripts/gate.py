@@ -6,9 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
+from datadistill.data.splits import read_images
 from datadistill.detections import load_shards
 from datadistill.errors import run_script
-from datadistill.files import read_json, write_json
+from datadistill.files import write_json
 from datadistill.label.thresholds import gate, image_ids
 from datadistill.specs import GateSpec, parse_spec
 from datadistill.tasks.task import get_task
@@ -32,8 +33,8 @@ def main() -> None:
 
     spec = parse_spec(GateSpec, arguments.spec)
     predictions, _ = load_shards(arguments.predictions, spec.predictions)
-    predictions.require_exactly(image_ids(read_json(arguments.split)), f"predictions for {arguments.split}")
-    chosen = gate(spec, read_json(arguments.labelled), predictions, arguments.margin, task=get_task(arguments.task))
+    predictions.require_exactly(image_ids(read_images(arguments.split)), f"predictions for {arguments.split}")
+    chosen = gate(spec, read_images(arguments.labelled), predictions, arguments.margin, task=get_task(arguments.task))
     write_json(arguments.output, {"spec": spec.canonical(), **chosen}, indent=1)
     print(
         f"{chosen['kept']} of {chosen['available']} boxes score {chosen['threshold']:.4f} or more: "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from datadistill.data.splits import read_images
 from datadistill.errors import run_script
 from datadistill.evaluate.label_quality import compare_quality
-from datadistill.files import atomic_write, read_json, write_json
+from datadistill.files import atomic_write, write_json
 from datadistill.report.pages import quality_page
 from datadistill.tasks.task import get_task
 
@@ -28,11 +29,11 @@ def main() -> None:
     parser.add_argument("--pages", type=Path, help="Markdown")
     arguments = parser.parse_args()
 
-    sets = {arguments.name: read_json(arguments.labels)}
+    sets = {arguments.name: read_images(arguments.labels)}
     if arguments.alternative:
-        sets[arguments.alternative_name] = read_json(arguments.alternative)
+        sets[arguments.alternative_name] = read_images(arguments.alternative)
     task = get_task(arguments.task)
-    reports = compare_quality(sets, read_json(arguments.truth), task)
+    reports = compare_quality(sets, read_images(arguments.truth), task)
     write_json(arguments.output, reports, indent=1)
     if arguments.pages:
         with atomic_write(arguments.pages) as stream:

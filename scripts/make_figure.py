@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from datadistill.data.splits import read_images
 from datadistill.errors import run_script
 from datadistill.files import read_json, read_json_lines
 from datadistill.tasks.task import get_task
@@ -23,9 +24,9 @@ def gallery(a: argparse.Namespace) -> None:
 
     task = get_task(a.task)
     make = category_gallery_figure if task.gallery_by_category else gallery_figure
-    truth = read_json(a.truth) if a.truth else None
+    truth = read_images(a.truth) if a.truth else None
     make(
-        read_json(a.labels),
+        read_images(a.labels),
         a.output_stem,
         task=task,
         seed=a.seed,
@@ -40,7 +41,7 @@ def comparison(a: argparse.Namespace) -> None:
     from datadistill.detections import load_shards
     from datadistill.report.comparison import choose_comparison_images, comparison_figure, detections_as_annotations
 
-    split, task = read_json(a.split), get_task(a.task)
+    split, task = read_images(a.split), get_task(a.task)
     models = [
         (label, detections_as_annotations(load_shards(paths)[0], task))
         for label, paths in ((a.first_label, a.first), (a.second_label, a.second))

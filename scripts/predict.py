@@ -26,15 +26,15 @@ def main() -> None:
 
     import torch
 
+    from datadistill.data.splits import read_images
     from datadistill.detections import shard_ids
     from datadistill.devices import choose_device
-    from datadistill.files import read_json
     from datadistill.model.network import load_model
     from datadistill.specs import PredictionsSpec, parse_spec
 
     torch.set_num_threads(arguments.threads)
     spec = parse_spec(PredictionsSpec, arguments.spec)
-    split = read_json(arguments.split)
+    split = read_images(arguments.split)
     ids = shard_ids((image["id"] for image in split["images"]), arguments.shard, arguments.shards)
     model, cfg, categories = load_model(arguments.model, choose_device(arguments.device), spec.model)
     if arguments.checkpoint:

@@ -32,17 +32,18 @@ def main() -> None:
 
     import torch
 
+    from datadistill.data.splits import read_images
     from datadistill.detections import load_reusable, load_shards, shard_ids
     from datadistill.devices import choose_device
-    from datadistill.files import read_json
-    from datadistill.label.thresholds import image_ids, read_gate
+    from datadistill.label.threshold_files import read_gate
+    from datadistill.label.thresholds import image_ids
     from datadistill.model.network import load_model
     from datadistill.specs import RefinementSpec, parse_spec
 
     torch.set_num_threads(arguments.threads)
     spec = parse_spec(RefinementSpec, arguments.spec)
     threshold = read_gate(arguments.gate, spec)
-    split = read_json(arguments.split)
+    split = read_images(arguments.split)
     predictions, lineage = load_shards(arguments.predictions, spec.predictions)
     predictions = predictions.of_images(shard_ids(image_ids(split), arguments.shard, arguments.shards))
     earlier = arguments.reuse.glob(f"*/{arguments.shard}-of-{arguments.shards}.npz") if arguments.reuse else ()

@@ -6,11 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
-from datadistill.data.leaks import check_drawn
+from datadistill.data.leaks import check_drawn, read_drawn
+from datadistill.data.splits import read_images
 from datadistill.detections import load_shards
 from datadistill.errors import run_script
 from datadistill.evaluate.coco_metrics import score
-from datadistill.files import read_json, write_json
+from datadistill.files import reading, write_json
 from datadistill.tasks.task import get_task
 
 
@@ -27,9 +28,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     task = get_task(arguments.task)
-    split = read_json(arguments.split)
+    split = read_images(arguments.split)
     if arguments.drawn:
-        check_drawn(read_json(arguments.drawn), split, str(arguments.split))
+        with reading(arguments.drawn, "a record of drawn images"):
+            check_drawn(read_drawn(arguments.drawn), split, str(arguments.split))
     expected = arguments.spec.get("refinement") or arguments.spec["predictions"]
     detections, _ = load_shards(arguments.predictions, expected)
     detections.require_exactly((image["id"] for image in split["images"]), f"predictions for {arguments.split}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from datadistill.errors import UserError
-from datadistill.files import atomic_write, canonical_json
+from datadistill.files import atomic_write, canonical_json, require_file
 from datadistill.files import digest as digest_of
 
 
@@ -141,18 +141,36 @@ def read_libraries(paths: Sequence[str | Path]) -> dict[str, list[str]]:
 
 
 def _read(path: str | Path) -> tuple[Detections, dict[str, Any]]:
+    require_file(path, made=True)
     try:
         # Plain arrays only: nothing in the file is unpickled.
         with np.load(path, allow_pickle=False) as arrays:
             columns = {name: arrays[name] for name in arrays.files}
         about = json.loads(str(columns.pop("about")))
-        return Detections(**columns), about
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the stage that makes it first") from None
+        detections = Detections(**columns)
+        _check_numbers(detections)
+        if not isinstance(about["lineage"], list) or not isinstance(about["libraries"], dict):
+            raise ValueError("no lineage")
+        return detections, about
     except Exception as error:
-        raise UserError(
-            f"{path}: not a file of detections ({type(error).__name__}); delete it and run it again"
-        ) from None
+        raise UserError(f"{path}: not a file of detections ({_reason(error)}); delete it and run it again") from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if type(error) is ValueError and len(str(error)) < 80 else type(error).__name__
+
+
+def _check_numbers(detections: Detections) -> None:
+    """Raise `ValueError` for numbers that no stage writes: infinite ones, and indices of no image."""
+    index, images = detections.image_index, detections.image_ids
+    if images.ndim != 1 or not all(array.dtype.kind == "i" for array in (images, index, detections.categories)):
+        raise ValueError("ids that aren't whole numbers")
+    if len(index) and not 0 <= index.min() <= index.max() < len(images):
+        raise ValueError("detections of no image")
+    for name in ("boxes", "scores", "keypoints"):
+        array = getattr(detections, name)
+        if array is not None and not (array.dtype.kind == "f" and np.isfinite(array).all()):
+            raise ValueError(f"{name} that aren't finite numbers")
 
 
 def concatenate(parts: Sequence[Detections]) -> Detections:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.label import thresholds
+from datadistill.label.threshold_files import read_gate
 from datadistill.label.thresholds import (
     Thresholds,
     count_labelled,
     curve,
     fixed,
     match,
-    read_gate,
     summary,
 )
 from datadistill.specs import GateSpec, LabelSetSpec, RefinementSpec

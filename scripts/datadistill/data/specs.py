@@ -175,11 +175,6 @@ class CocoSplit(_Own, _Annotated):
         identity=False,
         min_length=1,
     )
-    allow_outside: bool = key(
-        "Whether file names in the annotation file may be absolute or lead out of `images` by `../`.",
-        default=False,
-        identity=False,
-    )
     labelled: bool = key(
         "Whether its annotations are kept. A damaged image is an error in a labelled split, and skipped into a ledger in an "
         "unlabelled one.",

@@ -14,11 +14,13 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datadistill.data.coco import number_annotations
 from datadistill.errors import UserError
-from datadistill.files import read_json
+from datadistill.files import REMAKE, read_made, reading
+from datadistill.values import excerpt, is_finite, is_integer
 
 Split = dict[str, Any]
 Ledger = list[dict[str, str]]
@@ -131,15 +133,44 @@ def check_fraction(value: float, name: str) -> None:
         raise UserError(f"{name} must be in 0..1, it is {value!r}")
 
 
+def read_images(path: str | Path) -> Split:
+    """Read a split or a label set that the workflow wrote, and check that it is as it was written.
+
+    Raises `UserError` that names the file.
+    """
+    data = read_made(path, "a split or a label set")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(data.get(key), list) or not all(isinstance(entry, dict) for entry in data[key]):
+            raise UserError(f"{path}: not a split: it has no list of objects {key!r}; {REMAKE}")
+    with reading(path, "a split or a label set"):
+        known = {_whole(category["id"]) for category in data["categories"]}
+        ids = {_whole(image["id"]) for image in data["images"]}
+        for image in data["images"]:
+            if not isinstance(image["file_name"], str) or min(_whole(image["width"]), _whole(image["height"])) < 1:
+                raise ValueError(f"image {image['id']} has no file_name or size")
+        for annotation in data["annotations"]:
+            what = f"annotation {excerpt(annotation.get('id'))}"
+            if _whole(annotation["image_id"]) not in ids or _whole(annotation["category_id"]) not in known:
+                raise ValueError(f"{what} is of no image or category of the file")
+            left, top, width, height = annotation["bbox"]
+            numbers = [left, top, width, height, *(annotation.get("keypoints") or ())]
+            if not all(map(is_finite, numbers)) or min(width, height) < 0:
+                raise ValueError(f"{what} has a box of negative size, or a coordinate that is no number")
+    return data
+
+
+def _whole(value: Any) -> int:
+    if not is_integer(value):
+        raise ValueError(f"{excerpt(value)} is no whole number")
+    return value
+
+
 def read_split(path: str) -> Split:
     """Read a split file and check that it is one: the fields that every kind of split has are there.
 
     Raises `UserError` that names the file.
     """
-    data = read_json(path)
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(data, dict) or not isinstance(data.get(key), list):
-            raise UserError(f"{path}: not a split: it has no list {key!r}")
+    data = read_images(path)
     for image in data["images"]:
         missing = {"id", "file_name", "width", "height", "dataset", "content"} - set(image)
         if missing:

@@ -18,10 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from datadistill.data.coco import check_inside
 from datadistill.data.images import aspect_problem, list_images, require_folder
 from datadistill.data.sources import from_records, path_id
 from datadistill.data.specs import VideosSplit
@@ -92,11 +91,20 @@ def list_videos(folder: str | Path, list_file: str | Path | None = None, *, allo
         if not is_plain_text(name):
             raise UserError(f"{list_file}: {name!r} has characters that no name of a file has")
         if not allow_outside:
-            check_inside(name, f"{list_file}: the video")
+            _check_inside(name, list_file)
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise UserError(f"{list_file}: {repeated[0]} is listed twice ({len(repeated)} such in all)")
     return names
+
+
+def _check_inside(name: str, list_file: str | Path) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(
+            f"{list_file}: the video {name!r} leads out of the folder that the config names; make it relative to that folder, or "
+            "set allow_outside: true for this split"
+        )
 
 
 def seeded_order(names: Sequence[str], seed: int) -> list[str]:

@@ -16,15 +16,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
-from datadistill.files import digest, read_json
-from datadistill.specs import LEAST_MARGIN, GateSpec, LabelSetSpec, RefinementSpec
+from datadistill.specs import LEAST_MARGIN, GateSpec, LabelSetSpec
 
 if TYPE_CHECKING:
     from datadistill.tasks.task import Task
@@ -368,23 +366,6 @@ def _require_target(target: float, count_instances: str) -> None:
 def image_ids(split: Mapping[str, Any]) -> list[int]:
     """The image ids of a split in COCO form."""
     return [image["id"] for image in split["images"]]
-
-
-def read_gate(path: str | Path | None, spec: RefinementSpec) -> float | None:
-    """The threshold of the gate that a refinement asks for; `None` where it asks for none."""
-    if (path is None) != (spec.gate is None):
-        raise UserError(
-            f"refinement: a gate was {'' if path else 'not '}given, "
-            f"but its spec asks for {'none' if path else spec.gate}"
-        )
-    if path is None:
-        return None
-    values = read_json(path)
-    if digest(values["spec"]) != spec.gate:
-        raise UserError(
-            f"{path}: made with other settings than this run asks for ({spec.gate}); delete it and run it again"
-        )
-    return float(values["threshold"])
 
 
 def summary(thresholds: Thresholds) -> list[str]:

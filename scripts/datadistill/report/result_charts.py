@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datadistill.files import read_json
 from datadistill.report.figure_style import (
     BLUE,
     CYCLE,
@@ -30,6 +29,7 @@ from datadistill.report.figure_style import (
     save_figure,
     style,
 )
+from datadistill.report.tables import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -187,9 +187,7 @@ def curve_from_definition(kind: str, definition: Mapping[str, Any], stem: str | 
     metric, note = definition.get("metric", "AP"), definition["note"]
 
     def read(evaluations: Sequence[Mapping[str, Any]]) -> dict[int, float]:
-        values = {
-            int(e["seed"]): read_json(e["path"])["metrics"].get(metric) for e in evaluations if Path(e["path"]).exists()
-        }
+        values = {int(e["seed"]): read_metrics(e["path"]).get(metric) for e in evaluations if Path(e["path"]).exists()}
         return {seed: value for seed, value in values.items() if value is not None}
 
     if kind == "teachers":

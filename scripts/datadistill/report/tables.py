@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from datadistill.errors import UserError
-from datadistill.files import read_json
+from datadistill.files import REMAKE, read_made
 from datadistill.report.published import Deviation, Published
+from datadistill.values import is_finite
 
 NOT_RUN = "\u2013"  # an en dash
 MINUS = "\u2212"
@@ -175,6 +176,14 @@ def _reject_unknown(mapping: Mapping[str, Any], allowed: set[str], where: str) -
         raise UserError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}")
 
 
+def read_metrics(path: str | Path) -> dict[str, float | None]:
+    """The metrics of an evaluation by name; a file that is none is a `UserError` that names it."""
+    metrics = read_made(path, "an evaluation").get("metrics")
+    if not isinstance(metrics, dict) or not all(value is None or is_finite(value) for value in metrics.values()):
+        raise UserError(f"{path}: not an evaluation as the workflow writes it (no metrics); {REMAKE}")
+    return metrics
+
+
 def _read_seeds(
     evaluations: Sequence[Mapping[str, Any]], metrics: Sequence[str], where: str
 ) -> dict[int, dict[str, float | None]]:
@@ -185,7 +194,7 @@ def _read_seeds(
             raise UserError(f"{where}: two evaluations have seed {seed}")
         if not path.exists():
             continue
-        values = read_json(path)["metrics"]
+        values = read_metrics(path)
         missing = [metric for metric in metrics if metric not in values]
         if missing:
             raise UserError(f"{path}: no metric {missing[0]!r}; it has {', '.join(values)}; is it of another task?")

@@ -30,9 +30,9 @@ from detectron2.modeling import build_model
 from detectron2.solver import build_lr_scheduler, build_optimizer
 from detectron2.utils import comm
 
-from datadistill.data.splits import fraction_ids
+from datadistill.data.splits import fraction_ids, read_images
 from datadistill.errors import UserError
-from datadistill.files import atomic_write, read_json, require_space, write_json, write_json_lines
+from datadistill.files import atomic_write, require_space, write_json, write_json_lines
 from datadistill.model.acceleration import accelerate
 from datadistill.model.frozen_proposals import take_over
 from datadistill.model.model_file import read_model, tensor_bytes, write_model
@@ -276,9 +276,8 @@ def load_sources(spec: ModelSpec, files: TrainingFiles) -> list[Source]:
     task = get_task(spec.task)
     sources = [load_source(files.labelled, "labelled", task)]
     if files.label_set is not None:
-        ids = None
+        label_set, ids = read_images(files.label_set), None
         if spec.fraction < 1:
-            label_set = read_json(files.label_set)
             ids = set(fraction_ids([image["id"] for image in label_set["images"]], spec.fraction, spec.fraction_seed))
         sources.append(load_source(files.label_set, "generated", task, ids))
     return sources
@@ -287,7 +286,7 @@ def load_sources(spec: ModelSpec, files: TrainingFiles) -> list[Source]:
 def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> None:
     """Train the model of a spec, or go on from its checkpoint, and write model, metrics and the record of what was drawn."""
     world, rank = comm.get_world_size(), comm.get_rank()
-    categories = sorted(read_json(files.labelled)["categories"], key=lambda category: category["id"])
+    categories = sorted(read_images(files.labelled)["categories"], key=lambda category: category["id"])
     cfg = build_config(spec, categories, device=options.device)
     sources = load_sources(spec, files)
     ratio = spec.training.labelled_ratio if len(sources) > 1 else 1.0
@@ -472,4 +471,4 @@ def _write_results(
 
 
 def _images(path: Path) -> dict[int, dict[str, Any]]:
-    return {image["id"]: image for image in read_json(path)["images"]}
+    return {image["id"]: image for image in read_images(path)["images"]}
