@@ -15,6 +15,8 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 LOCKS := envs/bootstrap.txt envs/requirements.txt envs/requirements-detectron2.txt
 READY := $(VENV)/.ready
+# Snakemake, after the locks of a killed one are removed: run with the arguments of the first, then those of the second.
+start = python scripts/unlock.py $(1) && snakemake $(1) $(2)
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
@@ -38,26 +40,26 @@ $(READY): $(LOCKS)
 	echo "$(VENV) is ready."
 
 demo: $(READY)  ## run the whole chain on the embedded, rendered data set, and print its tables
-	@snakemake --cores $(CORES) --configfile config/demo.yaml
+	@$(call start,--configfile config/demo.yaml,--cores $(CORES))
 	python scripts/show_results.py --config config/demo.yaml
 
 smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (22 minutes of CPU time)
-	@snakemake --cores $(CORES) --configfile config/smoke.yaml
+	@$(call start,--configfile config/smoke.yaml,--cores $(CORES))
 	python scripts/show_results.py --config config/smoke.yaml
 	echo "Time in all: $$((SECONDS / 60)) min $$((SECONDS % 60)) s"
 
 run: $(READY)  ## run a config of your choice: make run CONFIG=config/coco-mini.yaml
-	@snakemake --cores $(CORES) --configfile $(CONFIG)
+	@$(call start,--configfile $(CONFIG),--cores $(CORES))
 	python scripts/show_results.py --config $(CONFIG)
 
 plan: $(READY)  ## what a config will cost before it runs: make plan CONFIG=config/paper.yaml
 	@python scripts/plan.py --config $(CONFIG)
 
 data: $(READY)  ## fetch, sample and check all data of a config, and train nothing: make data CONFIG=config/paper.yaml
-	@snakemake --cores $(CORES) --configfile $(CONFIG) -- data
+	@$(call start,--configfile $(CONFIG),--cores $(CORES) -- data)
 
 report: $(READY)  ## run a config and put its results into one HTML file: make report CONFIG=config/demo.yaml
-	@snakemake --cores $(CORES) --configfile $(CONFIG) -- report_pages
+	@$(call start,--configfile $(CONFIG),--cores $(CORES) -- report_pages)
 	run=$$(python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["run"])' $(CONFIG))
 	snakemake --cores 1 --configfile $(CONFIG) --report results/$$run/report.html -- report_pages
 

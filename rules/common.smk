@@ -22,6 +22,7 @@ from datadistill.workflow.config import complete_config
 from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.figures import explanation, figure, quality
+from datadistill.workflow.locks import record_host
 from datadistill.files import canonical_json
 from datadistill.keys import plain
 from datadistill.workflow.needs import data_files
@@ -37,7 +38,7 @@ from datadistill.workflow.outputs import (
 )
 from datadistill.workflow.outside import file_state, reach_outside
 from datadistill.workflow.resources import stage_resources
-from datadistill.workflow.rule_inputs import ids, shard_pattern, spec_of
+from datadistill.workflow.rule_inputs import ids, networks_from, shard_pattern, spec_of
 
 try:
     CONFIG = complete_config(config)
@@ -62,6 +63,7 @@ VISION_ENVIRONMENT = f"../envs/{CONFIG['compute']['vision_env']}.yaml"
 
 
 onstart:
+    record_host()
     try:
         reach_outside(EXPERIMENTS)
     except UserError as error:

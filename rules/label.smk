@@ -24,9 +24,11 @@ rule predict:
         **RESOURCES["label"],
     params:
         spec=spec_of(PREDICTIONS, "predictions"),
+        # Kept by training until the model is known to be whole and recorded.
+        checkpoint=lambda w: PATHS.checkpoint(PREDICTIONS[w.predictions].model.id),
     shell:
-        'python "$SCRIPTS/predict.py" --spec {params.spec:q} --model {input.model:q} --split {input.split:q}'
-        " --shard {wildcards.shard:q} --shards {wildcards.shards:q} --output {output:q}"
+        'python "$SCRIPTS/predict.py" --spec {params.spec:q} --model {input.model:q} --checkpoint {params.checkpoint:q}'
+        " --split {input.split:q} --shard {wildcards.shard:q} --shards {wildcards.shards:q} --output {output:q}"
         " --device {resources.device:q} --threads {threads:q} > {log:q} 2>&1"
 
 

@@ -9,16 +9,19 @@ rule weights:
     benchmark:
         PATHS.benchmark("weights", "{weights}")
     priority: 10
+    # They are loaded into the networks that start from them, as a check.
     conda:
-        "../envs/data.yaml"
+        VISION_ENVIRONMENT
     resources:
         **RESOURCES["data"],
     params:
         spec=lambda w: canonical_json(dict(EXPERIMENTS.weights[w.weights].source)),
         # No output: Snakemake would delete it, and other weights could take the place of those that models began with.
         record=PATHS.weights_record(),
+        networks=lambda w: canonical_json(networks_from(EXPERIMENTS.weights[w.weights], MODELS.values())),
     shell:
-        'python "$SCRIPTS/get_weights.py" --spec {params.spec:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1'
+        'python "$SCRIPTS/get_weights.py" --spec {params.spec:q} --networks {params.networks:q} --output {output:q}'
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule train:
@@ -26,6 +29,7 @@ rule train:
         labelled=lambda w: MODELS[w.model].labelled.file,
         label_set=lambda w: MODELS[w.model].label_set.file if MODELS[w.model].label_set else [],
         teacher=lambda w: MODELS[w.model].initial.file if MODELS[w.model].spec.initial == "teacher" else [],
+        proposals=lambda w: MODELS[w.model].proposals.file if MODELS[w.model].proposals else [],
         # Ancient: the same weights, fetched or checked again, and another evaluation split mean no other model.
         weights=ancient(lambda w: MODELS[w.model].initial.file if MODELS[w.model].spec.initial == "imagenet" else []),
         leaks=ancient(PATHS.leaks()),
@@ -50,7 +54,7 @@ rule train:
     shell:
         'exec python "$SCRIPTS/launch.py" --processes {resources.processes:q} --'
         ' "$SCRIPTS/train.py" --spec {params.spec:q} --labelled {input.labelled:q} --label-set {input.label_set:q}'
-        " --initial-weights {input.teacher:q} {input.weights:q}"
+        " --initial-weights {input.teacher:q} {input.weights:q} --teacher {input.proposals:q}"
         " --model {output.model:q} --metrics {output.metrics:q} --drawn {output.drawn:q} --checkpoint {params.checkpoint:q}"
         " --checkpoint-every {resources.checkpoint_every:q} --device {resources.device:q} --threads {threads:q}"
         " --workers {resources.workers:q} --processes {resources.processes:q} >> {log:q} 2>&1"

@@ -31,13 +31,15 @@ def main() -> None:
     from datadistill.specs import RefinementSpec, parse_spec
 
     torch.set_num_threads(arguments.threads)
-    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
+    labels = read_json(arguments.labels)
+    teacher = labels["info"].get("teacher")
+    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device), teacher)
     shown = explain_ensemble(
         model,
         cfg,
         categories,
         read_json(arguments.split),
-        read_json(arguments.labels),
+        labels,
         parse_spec(RefinementSpec, arguments.spec),
         truth=read_json(arguments.truth) if arguments.truth else None,
         candidates=arguments.candidates,

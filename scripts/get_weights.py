@@ -1,11 +1,17 @@
-"""Put a backbone's initial weights in place: from a file, an installed Python package or a download, checked by digest."""
+"""Put a backbone's initial weights in place: from a file, an installed Python package or a download.
+
+They are checked before: by digest, and by loading them into the backbone of every network that starts from them. What doesn't
+fit is not put in place, so that a mended file is read again.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from datadistill.data.downloads import Download, fetch_all
 from datadistill.errors import UserError, run_script
@@ -16,6 +22,12 @@ from datadistill.model.weight_files import find_weights
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, type=json.loads, help="the config's entry of weights, as JSON")
+    parser.add_argument(
+        "--networks",
+        type=json.loads,
+        default=[],
+        help='networks that start from them, as JSON: [{"task", "network"}, ...]',
+    )
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument(
         "--record",
@@ -25,32 +37,57 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     source, output = arguments.spec, arguments.output
-    expected = source.get("sha256")
     # Beside the output, in a folder of its own: an interrupted download goes on from there.
     folder = output.parent / ".fetching" / output.name
-    if "url" in source:
-        download = Download(source["name"], source["url"], sha256=expected)
-        fetch_all([download], folder)
-        origin, file = source["url"], folder / download.file_name
-    else:
-        origin, file = source["path"], find_weights(source["path"])
+    origin, file = _bring(source, folder)
     found = file_digest(file, 64)
+    known = read_json(arguments.record, made=True)["sha256"] if arguments.record.exists() else found
+    try:
+        _check(origin, file, found, source.get("sha256"), arguments.networks)
+        if found != known:
+            raise UserError(
+                f"{origin}: SHA-256 is {found}, but models began with {known} as {output.name}; "
+                f"give other weights a `release` in the config, or delete {arguments.record} and those models"
+            )
+    except UserError:
+        # Else the same bytes would be found there the next time.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    size = file.stat().st_size
+    # The record first: weights without one could be replaced unnoticed.
+    write_json(arguments.record, {"source": origin, "sha256": found, "size": size}, indent=1)
+    with open(file, "rb") as stream, atomic_write(output, "wb", size=size) as target:
+        shutil.copyfileobj(stream, target)
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"{origin} -> {output} (SHA-256 {found})")
+
+
+def _bring(source: Mapping[str, Any], folder: Path) -> tuple[str, Path]:
+    """Where the weights are from, and the file that holds them now."""
+    if "url" not in source:
+        return source["path"], find_weights(source["path"])
+    if not source["url"].startswith(("http://", "https://")):
+        raise UserError(
+            f"weights: {source['name']}: url: {source['url']} is no address of a server; give a file as `path`"
+        )
+    download = Download(source["name"], source["url"], sha256=source.get("sha256"))
+    fetch_all([download], folder)
+    return source["url"], folder / download.file_name
+
+
+def _check(origin: str, file: Path, found: str, expected: str | None, networks: list[Mapping[str, Any]]) -> None:
     if expected and not found.startswith(expected):
         raise UserError(
             f"{origin}: SHA-256 is {found}, the config says {expected}; is the file complete, and the right one?"
         )
-    known = read_json(arguments.record)["sha256"] if arguments.record.exists() else found
-    if found != known:
-        raise UserError(
-            f"{origin}: SHA-256 is {found}, but models began with {known} as {output.name}; "
-            f"give other weights a `release` in the config, or delete {arguments.record} and those models"
-        )
-    # The record first: weights without one could be replaced unnoticed.
-    write_json(arguments.record, {"source": origin, "sha256": found, "size": file.stat().st_size}, indent=1)
-    with open(file, "rb") as stream, atomic_write(output, "wb") as target:
-        shutil.copyfileobj(stream, target)
-    shutil.rmtree(folder, ignore_errors=True)
-    print(f"{origin} -> {output} (SHA-256 {found})")
+    from datadistill.keys import read
+    from datadistill.model.weights import check_weights
+    from datadistill.specs import NetworkSpec
+
+    try:
+        check_weights(file, [(entry["task"], read(NetworkSpec, entry["network"], "network")) for entry in networks])
+    except UserError as error:
+        raise UserError(str(error).replace(str(file), origin)) from None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, type=json.loads, help="the predictions' spec, as canonical JSON")
     parser.add_argument("--model", required=True, type=Path, help="the model file (model.pth)")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="the model's checkpoint: not needed once the model is read, and deleted"
+    )
     parser.add_argument("--split", required=True, type=Path, help="COCO JSON of the images")
     parser.add_argument("--shard", type=int, default=0, help="this shard, from 0")
     parser.add_argument("--shards", type=int, default=1, help="how many shards there are")
@@ -33,7 +36,9 @@ def main() -> None:
     spec = parse_spec(PredictionsSpec, arguments.spec)
     split = read_json(arguments.split)
     ids = shard_ids((image["id"] for image in split["images"]), arguments.shard, arguments.shards)
-    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
+    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device), spec.model)
+    if arguments.checkpoint:
+        arguments.checkpoint.unlink(missing_ok=True)
 
     from datadistill.label.labels import library_versions
     from datadistill.label.predict import predict

@@ -47,7 +47,7 @@ def main() -> None:
     predictions = predictions.of_images(shard_ids(image_ids(split), arguments.shard, arguments.shards))
     earlier = arguments.reuse.glob(f"*/{arguments.shard}-of-{arguments.shards}.npz") if arguments.reuse else ()
     reuse = load_reusable(sorted(earlier), spec.canonical())
-    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device))
+    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device), lineage[-1].get("model"))
 
     from datadistill.label.labels import library_versions
     from datadistill.label.refine import refine

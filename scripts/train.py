@@ -25,7 +25,12 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--metrics", type=Path, required=True)
     parser.add_argument("--drawn", type=Path, required=True, help="record of the images drawn")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="file to resume from; deleted on success")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="file to resume from; it stays until the model is read (predict.py)",
+    )
     parser.add_argument("--checkpoint-every", type=int, default=1000, help="iterations")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--processes", type=int, default=1, help="processes that torchrun was asked for")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +29,11 @@ def repository() -> Path:
 def smallest() -> dict[str, Any]:
     """A fresh copy of config/smallest.yaml, as a user wrote it: no defaults filled in."""
     return yaml.safe_load((REPOSITORY / "config" / "smallest.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[Callable[[int], None]]:
+    """A function that lets this process write no file beyond so many bytes: what a full disk does to it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

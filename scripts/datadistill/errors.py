@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sys
 from collections.abc import Callable
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a write fails with on a full disk, a full quota, and beyond the limit on the size of files (`ulimit -f`)."""
 
 
 class UserError(Exception):
@@ -11,9 +17,42 @@ class UserError(Exception):
 
 
 def run_script(main: Callable[[], int | None]) -> None:
-    """Call a script's `main` and exit: a `UserError` becomes one sentence on standard error and exit status 2."""
+    """Call a script's `main` and exit: a `UserError` becomes one sentence on standard error and exit status 2.
+
+    So does what the machine refuses: a file that may not be read or written, and a full disk.
+    """
     try:
-        sys.exit(main() or 0)
+        status = main() or 0
+        # Else a full disk below the log would be found while Python ends, where nothing can be said of it.
+        sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        status = _tell(str(error))
+    except OSError as error:
+        if error.errno in DISK_FULL and error.filename is None:
+            _discard_output()
+            status = _tell(
+                f"standard output: {os.strerror(error.errno)}; free some space below the log and run it again"
+            )
+        elif error.filename is not None:
+            name = os.fsdecode(error.filename)
+            status = _tell(f"{name}: {error.strerror}; check this path, its permissions and the disk, and run it again")
+        else:
+            raise
+    sys.exit(status)
+
+
+def one_line(text: str) -> str:
+    """`text` with everything that isn't printable escaped: names of files may hold line breaks and half characters."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _tell(sentence: str) -> int:
+    with contextlib.suppress(OSError):
+        print(f"error: {one_line(sentence)}", file=sys.stderr, flush=True)
+    return 2
+
+
+def _discard_output() -> None:
+    """Let what can't be written go nowhere, so that Python can end."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

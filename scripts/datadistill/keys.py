@@ -17,7 +17,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from datadistill.errors import UserError
 
 T = TypeVar("T")
-NAME = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+# `$` alone would let a line break through at the end. Names of files are made of these, so they are short.
+NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$(?!\n)"
 
 
 def key(

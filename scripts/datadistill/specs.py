@@ -79,8 +79,8 @@ class NetworkSpec:
 class TrainingSpec:
     """Schedule and sampling. Iterations and batch are global (over all processes); sizes are in pixels."""
 
-    iterations: int = key("Length of the schedule.", minimum=1)
-    batch_size: int = key("Images of a minibatch over all processes.", minimum=1)
+    iterations: int = key("Length of the schedule.", minimum=1, maximum=100_000_000)
+    batch_size: int = key("Images of a minibatch over all processes.", minimum=1, maximum=65_536)
     learning_rate: float = key("Learning rate at that batch; the paper's 0.02 is for 16 images.", above=0)
     decay_at: tuple[float, ...] = key(
         "Fractions of the iterations after which the learning rate is divided by 10 (section 4).",

@@ -15,10 +15,13 @@ import torch
 
 from datadistill.detections import Detections, load_shards
 from datadistill.errors import UserError
-from datadistill.files import canonical_json, read_json, write_json
+from datadistill.files import canonical_json, digest, read_json, write_json
+from datadistill.model.model_file import write_model
 from datadistill.specs import EvaluationSpec, GateSpec, LabelSetSpec, PredictionsSpec, RefinementSpec, Spec
 from datadistill.transforms import Transform
 
+TEACHER = digest({})
+"""The digest of the spec in the model's file, which is empty."""
 SEVERAL = tuple(Transform(s, 200, flip) for s in (64, 96) for flip in (False, True))
 
 
@@ -29,9 +32,7 @@ class Chain:
         self.patch = patch
         patch.chdir(folder)
         model, cfg, categories = network
-        torch.save(
-            {"model": model.state_dict(), "spec": {}, "config": cfg.dump(), "categories": categories}, "model.pth"
-        )
+        write_model("model.pth", model.state_dict(), {}, cfg.dump(), categories)
         write_json("pool.json", {**split, "categories": categories})
         labelled = [
             {
@@ -62,7 +63,7 @@ class Chain:
 
 def predictions_spec(**changes: Any) -> PredictionsSpec:
     values = {"transforms": (tiny.PLAIN,), "max_detections": 20, "voting": None, "keypoints": False, **changes}
-    return PredictionsSpec("teacher", "pool", score_floor=0.05, nms=0.5, **values)
+    return PredictionsSpec(TEACHER, "pool", score_floor=0.05, nms=0.5, **values)
 
 
 def label_spec(predictions: Spec, refinement: RefinementSpec | None, **changes: Any) -> LabelSetSpec:
@@ -113,7 +114,7 @@ def test_the_chain_of_keypoints(
     annotations = read_json("annotations.json")["annotations"]
     assert len(annotations) == 12
     assert sum(a["num_keypoints"] for a in annotations) == 36
-    assert read_json("provenance.json")["teacher"] == "teacher"
+    assert read_json("provenance.json")["teacher"] == TEACHER
     assert read_json("provenance.json")["libraries"]["inference"]["torch"] == [torch.__version__.split("+")[0]]
 
     # Without a gate every box is worked on, and the labels are the same.

@@ -6,11 +6,13 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +115,39 @@ def test_the_learning_rate_warms_up_and_falls_at_70_and_90_percent(teacher: tupl
     assert {"total_loss", "loss_keypoint", "loss_cls", "loss_rpn_cls"} <= set(rows[0])
 
 
-def test_a_run_leaves_no_checkpoint(undisturbed: TrainingFiles) -> None:
-    assert not undisturbed.checkpoint.exists()
+def test_a_finished_run_whose_outputs_are_lost_writes_them_again_without_an_iteration(
+    world: World, undisturbed: TrainingFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Snakemake does after a kill between the end of training and its record of it.
+    files = world.files(tmp_path)
+    shutil.copy(undisturbed.checkpoint, files.checkpoint)
+
+    def run_step(self: training.DistillationTrainer) -> None:
+        raise AssertionError("an iteration was run")
+
+    monkeypatch.setattr(training.DistillationTrainer, "run_step", run_step)
+    train(LONG, files, TrainingOptions())
+    for name in ("model", "metrics", "drawn"):
+        assert getattr(files, name).read_bytes() == getattr(undisturbed, name).read_bytes(), name
+
+
+def test_a_training_that_the_disk_has_no_room_for_does_not_begin(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datadistill.files.free_space", lambda folder: 100_000)
+    with pytest.raises(UserError, match=r"checkpoint\.pth: training, .* needs about .* MB .*100\.0 kB are free"):
+        train(SPEC, world.files(tmp_path), EACH)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_during_training_is_named(
+    world: World, tmp_path: Path, file_size_limit: Callable[[int], None]
+) -> None:
+    files = world.files(tmp_path)
+    file_size_limit(50_000)
+    with pytest.raises(UserError, match=r"checkpoint\.pth: File too large: about .* MB are needed, .* are free"):
+        train(SPEC, files, EACH)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_spec_ends_with_the_same_weights(
@@ -163,7 +196,12 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     assert 3 <= reached < 36
     train(LONG, files, TrainingOptions())
     assert_same_results(files, undisturbed)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.json", "metrics.jsonl", "model.pth"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint.pth",
+        "drawn.json",
+        "metrics.jsonl",
+        "model.pth",
+    ]
 
 
 def interrupted(world: World, folder: Path, spec: ModelSpec = SPEC) -> TrainingFiles:
@@ -419,12 +457,52 @@ def test_a_model_file_is_the_trained_module(world: World, tmp_path: Path, monkey
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"absent\.pth: no such model"):
+    with pytest.raises(UserError, match=r"absent\.pth: no such file; run the stage"):
         load_model(tmp_path / "absent.pth")
     path = tmp_path / "text.pth"
     path.write_text("no model")
     with pytest.raises(UserError, match=r"text\.pth: not a model file"):
         load_model(path)
+
+
+def test_a_model_file_of_another_spec_or_with_a_flipped_bit_is_refused(
+    teacher: tuple[ModelSpec, TrainingFiles], tmp_path: Path
+) -> None:
+    spec, files = teacher
+    load_model(files.model, spec_digest=spec.digest)
+    with pytest.raises(UserError, match=rf"model\.pth: a model of spec {spec.digest}, where 0123abcd is needed"):
+        load_model(files.model, spec_digest="0123abcd")
+    content = files.model.read_bytes()
+    path = tmp_path / "model.pth"
+    first = next(iter(weights(files).values())).numpy().tobytes()
+    assert content.count(first) == 1, "the place of the first tensor"
+    flipped = bytearray(content)
+    flipped[content.index(first)] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(UserError, match=r"model\.pth: not as it was written"):
+        load_model(path, spec_digest=spec.digest)
+    saved = torch.load(files.model, weights_only=True)
+    for change in (
+        {"config": saved["config"].replace("NMS_THRESH_TEST: 0.5", "NMS_THRESH_TEST: 0.7")},
+        {"categories": []},
+    ):
+        torch.save({**saved, **change}, path)
+        with pytest.raises(UserError, match=r"model\.pth: not as it was written"):
+            load_model(path)
+    torch.save({key: value for key, value in saved.items() if key != "digest"}, path)
+    with pytest.raises(UserError, match=r"model\.pth: not as it was written"):
+        load_model(path)
+    path.write_bytes(content[:-100])
+    with pytest.raises(UserError, match=r"model\.pth: not a model file"):
+        load_model(path)
+    damaged = edited(initial="teacher", weights=spec.digest)
+    path.write_bytes(flipped)
+    with pytest.raises(UserError, match=r"model\.pth: not as it was written"):
+        train(
+            damaged,
+            dataclasses.replace(files, model=tmp_path / "student.pth", initial_weights=path, checkpoint=tmp_path / "c"),
+            EACH,
+        )
 
 
 # --- background of generated images -----------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from planning import REPOSITORY, plan, rules, snakemake
@@ -202,28 +204,23 @@ def test_weights_have_one_source(smallest: Config, entry: Config) -> None:
         build(with_weights(smallest, "R-50", **entry))
 
 
-def test_weights_are_fetched_checked_and_recorded(tmp_path: Path) -> None:
+def test_weights_are_checked_put_in_place_and_recorded(tmp_path: Path) -> None:
     source = tmp_path / "source" / "R-50.pkl"
     source.parent.mkdir()
-    source.write_bytes(b"weights" * 1000)
+    source.write_bytes(pickle.dumps({"conv1_w": np.ones(3, np.float32)}))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     output, record = tmp_path / "weights" / "R-50.pkl", tmp_path / "weights" / "R-50.json"
 
     def run(**entry: str) -> subprocess.CompletedProcess[str]:
         script = [sys.executable, str(REPOSITORY / "scripts" / "get_weights.py")]
-        arguments = [
-            "--spec",
-            canonical_json({"name": "R-50", **entry}),
-            "--output",
-            str(output),
-            "--record",
-            str(record),
-        ]
+        entry_json = canonical_json({"name": "R-50", **entry})
+        arguments = ["--spec", entry_json, "--output", str(output), "--record", str(record)]
         return subprocess.run([*script, *arguments], capture_output=True, text=True, check=False)
 
-    assert run(url=source.as_uri(), sha256=digest[:8]).returncode == 0
+    assert run(path=str(source), sha256=digest[:8]).returncode == 0
     assert output.read_bytes() == source.read_bytes()
-    assert json.loads(record.read_text()) == {"source": source.as_uri(), "sha256": digest, "size": 7000}
+    size = source.stat().st_size
+    assert json.loads(record.read_text()) == {"source": str(source), "sha256": digest, "size": size}
     assert sorted(path.name for path in output.parent.rglob("*") if path.is_file()) == ["R-50.json", "R-50.pkl"]
     wrong = run(path=str(source), sha256="0" * 64)
     assert wrong.returncode == 2

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datadistill.errors import UserError
-from datadistill.files import read_json
+from datadistill.files import read_json, read_text
 from datadistill.tasks.task import Task, get_task
-from datadistill.values import is_finite as _is_finite
-from datadistill.values import is_integer as _is_integer
+from datadistill.values import excerpt, infinite_key, is_finite, is_integer, is_plain_text
+
+_MAX_SIDE = 1_000_000  # pixels
+# A box may reach out of its image by rounding: by this many pixels or this part of the side, whichever is more.
+_SLACK_PIXELS, _SLACK_PART = 2.0, 0.02
 
 
 def read_coco(
@@ -24,18 +27,20 @@ def read_coco(
     num_keypoints: int | None = None,
     annotated: bool = True,
     keep_segmentation: bool = False,
+    allow_outside: bool = False,
 ) -> dict[str, Any]:
     """Read and check a COCO JSON file (instances, person_keypoints or image_info), normalised for `task`.
 
     Returns a new dictionary with `images` sorted by id, `annotations` sorted by id, `categories` sorted by id, `info`
     and `licenses`. The task says which categories are kept (with keypoints, `num_keypoints` of them in each) and cleans
     the fields that are its own (`Task.clean_categories`, `Task.clean_annotation`). Annotations of a category that isn't
-    kept are dropped. With `annotated` false, annotations are neither required nor read.
+    kept are dropped. With `annotated` false, annotations are neither required nor read; otherwise one at least must be
+    something that the task can learn. File names are relative to a folder and stay in it, unless `allow_outside`.
 
     Normalised: `segmentation` is dropped unless `keep_segmentation`; `iscrowd` defaults to 0; `area` to the box's;
-    annotation ids are numbered anew when one is missing
-    or 0, which pycocotools takes for "no match". Boxes are [x, y, width, height] in pixels; a width or height of 0 is
-    let through (COCO has such), a negative or non-finite one, or a box wholly outside its image, isn't.
+    annotation ids are numbered anew when one is missing or 0, which pycocotools takes for "no match". Boxes are [x, y, width, height] in pixels; a width or height of 0 is
+    let through (COCO has such), a negative or non-finite one, or a box that reaches out of its image by more than
+    rounding, isn't.
 
     Raises `UserError` naming file and image.
     """
@@ -46,6 +51,7 @@ def read_coco(
         num_keypoints=num_keypoints,
         annotated=annotated,
         keep_segmentation=keep_segmentation,
+        allow_outside=allow_outside,
     )
 
 
@@ -57,11 +63,14 @@ def check_coco(
     num_keypoints: int | None = None,
     annotated: bool = True,
     keep_segmentation: bool = False,
+    allow_outside: bool = False,
 ) -> dict[str, Any]:
     """`read_coco` of a file that was read already; `name` stands for it in messages."""
     known_task = get_task(task)
     _check_shape(data, name, annotated)
-    images = _check_images(data["images"], name)
+    for key in ("info", "licenses"):
+        _refuse_infinite(data.get(key), f"{name}: {key}")
+    images = _check_images(data["images"], name, allow_outside)
     categories = known_task.clean_categories(
         _check_categories(data.get("categories", []), name), name, annotated=annotated, num_keypoints=num_keypoints
     )
@@ -72,6 +81,11 @@ def check_coco(
         _check_annotation(annotation, name, known_task, sizes, known, kept, keep_segmentation)
         for annotation in (data["annotations"] if annotated else ())
     ]
+    if annotated and not known_task.keep_for_training(a for a in annotations if a is not None):
+        raise UserError(
+            f"{name}: none of its {len(data['annotations'])} annotations is one to learn from or to be scored by (task {task}); "
+            "crowds and people without a labelled keypoint are none"
+        )
     return {
         "info": dict(data["info"]) if isinstance(data.get("info"), Mapping) else {},
         "licenses": data.get("licenses", []),
@@ -90,20 +104,41 @@ def _check_shape(data: Any, name: str, annotated: bool) -> None:
         )
     for key in ("images", "annotations", "categories"):
         value = data.get(key, None if key in lists else [])
+        if key == "annotations" and not annotated:
+            continue
         if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
             raise UserError(f"{name}: not a COCO file: it has no list of objects {key!r}")
+    licenses = data.get("licenses", [])
+    if not isinstance(licenses, list) or not all(isinstance(entry, Mapping) for entry in licenses):
+        raise UserError(f"{name}: not a COCO file: 'licenses' isn't a list of objects")
     if not data["images"]:
         raise UserError(f"{name}: it lists no images")
 
 
-def _check_images(entries: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
+def check_inside(file_name: str, what: str) -> None:
+    """Refuse a name that leads out of the folder that the config names; `what` says where it stands."""
+    path = PurePosixPath(file_name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(
+            f"{what} {excerpt(file_name)} leads out of the folder that the config names; make it relative to that folder, or set "
+            "allow_outside: true for this split"
+        )
+
+
+def _check_images(entries: Sequence[Mapping[str, Any]], name: str, allow_outside: bool) -> list[dict[str, Any]]:
     for entry in entries:
-        if not _is_integer(entry.get("id")):
-            raise UserError(f"{name}: not a COCO file: an image has no integer id: {_excerpt(entry)}")
+        if not is_integer(entry.get("id")):
+            raise UserError(f"{name}: not a COCO file: an image has no integer id: {excerpt(dict(entry))}")
+        what = f"{name}: image {entry['id']}"
         if not isinstance(entry.get("file_name"), str) or not entry["file_name"]:
-            raise UserError(f"{name}: image {entry['id']} has no file_name")
-        if not all(_is_integer(entry.get(side)) and entry[side] > 0 for side in ("width", "height")):
-            raise UserError(f"{name}: image {entry['id']} has no positive integer width and height")
+            raise UserError(f"{what} has no file_name")
+        if not is_plain_text(entry["file_name"]):
+            raise UserError(
+                f"{what} has the file_name {entry['file_name']!r}, with characters that no name of a file has"
+            )
+        if not all(is_integer(entry.get(side)) and 0 < entry[side] <= _MAX_SIDE for side in ("width", "height")):
+            raise UserError(f"{what} has no positive integer width and height (of {_MAX_SIDE:,} pixels at most)")
+        _refuse_infinite(entry, what)
     for key in ("id", "file_name"):
         repeated = [value for value, times in Counter(entry[key] for entry in entries).items() if times > 1]
         if repeated:
@@ -115,8 +150,12 @@ def _check_images(entries: Sequence[Mapping[str, Any]], name: str) -> list[dict[
 
 def _check_categories(entries: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     for entry in entries:
-        if not _is_integer(entry.get("id")) or not isinstance(entry.get("name"), str):
-            raise UserError(f"{name}: a category needs an integer id and a name: {_excerpt(entry)}")
+        if not is_integer(entry.get("id")) or not isinstance(entry.get("name"), str):
+            raise UserError(f"{name}: a category needs an integer id and a name: {excerpt(dict(entry))}")
+        what = f"{name}: category {excerpt(entry['name'])}"
+        if not is_plain_text(entry["name"]):
+            raise UserError(f"{what} has a name with control characters; give it a plain one")
+        _refuse_infinite(entry, what)
     repeated = [value for value, times in Counter(entry["id"] for entry in entries).items() if times > 1]
     if repeated:
         raise UserError(f"{name}: category id {repeated[0]} is repeated")
@@ -132,28 +171,41 @@ def _check_annotation(
     kept: Mapping[int, Mapping[str, Any]],
     keep_segmentation: bool,
 ) -> dict[str, Any] | None:
-    what = f"{name}: annotation {entry.get('id', '(without id)')}"
+    what = f"{name}: annotation {excerpt(entry['id']) if 'id' in entry else '(without id)'}"
     image_id, category_id = entry.get("image_id"), entry.get("category_id")
-    if not _is_integer(image_id) or image_id not in sizes:
-        raise UserError(f"{what} belongs to image {image_id!r}, which the file doesn't list")
-    if category_id not in known:
-        raise UserError(f"{what} of image {image_id} has category {category_id!r}, which the file doesn't define")
+    if not is_integer(image_id) or image_id not in sizes:
+        raise UserError(f"{what} belongs to image {excerpt(image_id)}, which the file doesn't list")
+    if not is_integer(category_id) or category_id not in known:
+        raise UserError(
+            f"{what} of image {image_id} has category {excerpt(category_id)}, which the file doesn't define"
+        )
     if category_id not in kept:
         return None
     what += f" of image {image_id}"
-    box = entry.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(_is_finite(value) for value in box):
-        raise UserError(f"{what} has a malformed bbox {box!r}; four finite numbers x, y, width, height are needed")
+    box, area, crowd = entry.get("bbox"), entry.get("area"), entry.get("iscrowd")
+    if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
+        raise UserError(
+            f"{what} has a malformed bbox {excerpt(box)}; four finite numbers x, y, width, height are needed"
+        )
     if box[2] < 0 or box[3] < 0:
         raise UserError(f"{what} has a bbox of negative size {box!r}; x, y, width, height are needed, not two corners")
-    width, height = sizes[image_id]
-    if box[0] > width or box[1] > height or box[0] + box[2] < 0 or box[1] + box[3] < 0:
-        raise UserError(f"{what} has a bbox {box!r} outside its image of {width}x{height} pixels")
+    for start, length, side in zip(box[:2], box[2:], sizes[image_id], strict=True):
+        slack = max(_SLACK_PIXELS, _SLACK_PART * side)
+        if start < -slack or start + length > side + slack:
+            width, height = sizes[image_id]
+            raise UserError(f"{what} has a bbox {box!r} that reaches outside its image of {width}x{height} pixels")
+    if area is not None and not (is_finite(area) and area >= 0):
+        raise UserError(
+            f"{what} has the area {excerpt(area)}; a number of square pixels is needed, or none for the box's"
+        )
+    if crowd is not None and not (isinstance(crowd, int) and crowd in (0, 1)):
+        raise UserError(f"{what} has iscrowd {excerpt(crowd)}; it must be 0 or 1")
     clean = dict(entry)
     if not keep_segmentation:
         clean.pop("segmentation", None)
-    clean["iscrowd"] = int(bool(entry.get("iscrowd", 0)))
-    if not _is_finite(entry.get("area")):
+    _refuse_infinite(clean, what)
+    clean["iscrowd"] = int(bool(crowd))
+    if area is None:
         clean["area"] = float(box[2] * box[3])
     return task.clean_annotation(clean, kept[category_id], what)
 
@@ -161,14 +213,17 @@ def _check_annotation(
 def number_annotations(annotations: Iterable[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     """Annotations sorted by id; numbered anew from 1, in their order, when an id is missing or not positive.
 
-    Raises `UserError` when an id is repeated.
+    Raises `UserError` when an id is repeated, or no whole number.
     """
     listed = list(annotations)
     ids = [annotation.get("id") for annotation in listed]
+    odd = [value for value in ids if value is not None and not is_integer(value)]
+    if odd:
+        raise UserError(f"{name}: annotation id {excerpt(odd[0])} isn't a whole number ({len(odd)} such in all)")
     repeated = [value for value, times in Counter(ids).items() if times > 1 and value is not None]
     if repeated:
         raise UserError(f"{name}: annotation id {repeated[0]} is repeated ({len(repeated)} such in all)")
-    if any(not _is_integer(value) or value < 1 for value in ids):
+    if any(value is None or value < 1 for value in ids):
         return [{**annotation, "id": number} for number, annotation in enumerate(listed, start=1)]
     return sorted(listed, key=lambda annotation: annotation["id"])
 
@@ -183,21 +238,22 @@ def read_ids(path: str | Path) -> list[int]:
         data = read_json(path)
         _check_shape(data, str(path), annotated=False)
         ids = [image.get("id") for image in data["images"]]
-        if not all(_is_integer(value) for value in ids):
+        if not all(is_integer(value) for value in ids):
             raise UserError(f"{path}: an image has no integer id")
     else:
         try:
-            ids = [int(line) for line in path.read_text(encoding="utf-8").split()]
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file; check the path in the config") from None
+            ids = [int(line) for line in read_text(path).split()]
         except ValueError as error:
             raise UserError(f"{path}: a list of image ids, one a line, is needed ({error})") from None
+        if not all(map(is_integer, ids)):
+            raise UserError(f"{path}: {excerpt(max(ids, key=abs))} is too large for an image id")
     repeated = [value for value, times in Counter(ids).items() if times > 1]
     if repeated:
         raise UserError(f"{path}: image id {repeated[0]} is repeated ({len(repeated)} such in all)")
     return sorted(ids)
 
 
-def _excerpt(entry: Mapping[str, Any]) -> str:
-    text = str(dict(entry))
-    return text if len(text) <= 80 else text[:77] + "..."
+def _refuse_infinite(value: Any, what: str) -> None:
+    key = infinite_key(value)
+    if key is not None:
+        raise UserError(f"{what} holds a number that is too large: {key}")

@@ -10,6 +10,8 @@ import http.client
 import os
 import re
 import shutil
+import stat
+import struct
 import sys
 import time
 import urllib.error
@@ -19,12 +21,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from datadistill.errors import UserError
-from datadistill.files import read_json, write_json
+from datadistill.errors import DISK_FULL, UserError
+from datadistill.files import free_space, human_size, read_json, write_json
 from datadistill.progress import progress
+from datadistill.values import is_plain_text
 
 # By hand, and not with pooch: it starts an interrupted file again from zero, and these are up to 20 GB.
 _CHUNK = 1 << 20
@@ -195,6 +198,8 @@ def _partial(download: Download, root: Path) -> Path:
 
 def _fetch_one(download: Download, root: Path, *, pause: float) -> dict[str, Any]:
     """Download to a `.part` file, check, rename; a finished file that is there already is checked, not fetched."""
+    if download.file_name in ("", ".."):
+        raise UserError(f"{download.url}: this address doesn't end in the name of a file")
     root.mkdir(parents=True, exist_ok=True)
     target, partial = root / download.file_name, _partial(download, root)
     if target.is_file():
@@ -247,6 +252,11 @@ def _transfer(download: Download, partial: Path, pause: float) -> None:
                 ) from None
             reason: object = f"{error.code} {error.reason}"
         except (OSError, http.client.HTTPException, _CutShort) as error:
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise UserError(
+                    f"{partial}: {error.strerror}: {human_size(download.size) if download.size else 'more'} needed in all, "
+                    f"{human_size(free_space(partial.parent))} free; what was fetched is kept: free some and run it again"
+                ) from None
             reason = error
         after = partial.stat().st_size if partial.exists() else 0
         failures = 1 if after > before else failures + 1
@@ -317,11 +327,7 @@ def unzip(archive: Path, folder: Path, *, label: str = "unpacking") -> dict[str,
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
-            for member in members:
-                if Path(member.filename).is_absolute() or ".." in Path(member.filename).parts:
-                    raise UserError(
-                        f"{archive}: its member {member.filename!r} would land outside {folder}; not unpacked"
-                    )
+            _check_members(members, archive, folder)
             for member in progress(members, total=len(members), unit="file", label=label):
                 target = folder / member.filename
                 if target.is_file() and target.stat().st_size == member.file_size:
@@ -331,7 +337,15 @@ def unzip(archive: Path, folder: Path, *, label: str = "unpacking") -> dict[str,
                 with opened.open(member) as source, open(whole, "wb") as stream:
                     shutil.copyfileobj(source, stream, _CHUNK)
                 os.replace(whole, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise UserError(
+                f"{archive}: {error.strerror} while it was unpacked into {folder}: "
+                f"{human_size(sum(member.file_size for member in members))} are needed in all, "
+                f"{human_size(free_space(folder))} are free; free some and run it again"
+            ) from None
+        raise UserError(f"{archive}: can't be unpacked into {folder} ({error.strerror or error})") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError) as error:
         raise UserError(f"{archive}: a damaged archive ({error}); delete it and fetch again") from None
     except RuntimeError as error:
         # Python's zipfile so refuses a password, and a compression or version that it doesn't know; fetching again may not help.
@@ -343,3 +357,28 @@ def unzip(archive: Path, folder: Path, *, label: str = "unpacking") -> dict[str,
     # First, middle and last tell a complete folder from one somebody deleted or emptied in part.
     examples = sorted({names[0], names[len(names) // 2], names[-1]}) if names else []
     return {"count": len(names), "bytes": sum(member.file_size for member in members), "examples": examples}
+
+
+def _check_members(members: Sequence[zipfile.ZipInfo], archive: Path, folder: Path) -> None:
+    """Refuse an archive with members that are no plain files below `folder`, each under a name of its own."""
+    names: set[str] = set()
+    for member in members:
+        name = PurePosixPath(member.filename)
+        if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
+            raise UserError(f"{archive}: its member {member.filename!r} would land outside {folder}; not unpacked")
+        if not is_plain_text(member.filename):
+            raise UserError(f"{archive}: its member {member.filename!r} has no name for a file; not unpacked")
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG):
+            raise UserError(f"{archive}: its member {member.filename!r} is a link or a device, no file; not unpacked")
+        if str(name) in names:
+            raise UserError(f"{archive}: its member {member.filename!r} is there twice; not unpacked")
+        names.add(str(name))
+    inside = next((name for name in names if any(str(parent) in names for parent in PurePosixPath(name).parents)), None)
+    if inside is not None:
+        raise UserError(f"{archive}: its member {inside!r} lies in another member, which is a file; not unpacked")
+    needed = sum(member.file_size for member in members if not (folder / member.filename).is_file())
+    if needed > free_space(folder):
+        raise UserError(
+            f"{archive}: {human_size(needed)} are needed to unpack it into {folder}, {human_size(free_space(folder))} are free"
+        )

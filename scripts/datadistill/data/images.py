@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +22,9 @@ from datadistill.progress import progress
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _ORIENTATION = 0x0112  # EXIF tag
 _SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations that turn the image by a quarter
+# detectron2 resizes an image so that its longer side is at most `max_size`, which is 16 or more: up to this ratio of the sides
+# the shorter one keeps a pixel, whatever the config asks for.
+MAX_ASPECT_RATIO = 30
 _CHUNK = 32  # images a task of the pool: large enough to hide its overhead, small enough to share the end equally
 
 
@@ -56,11 +60,14 @@ def inspect_image(file_name: str, expected: tuple[int, int] | None = None) -> In
     from PIL import Image
 
     try:
+        if not stat.S_ISREG(os.stat(file_name).st_mode):
+            # A pipe would be waited for for ever.
+            return Inspection(file_name, problem="not a regular file")
         data = Path(file_name).read_bytes()
     except FileNotFoundError:
         return Inspection(file_name, problem="missing")
-    except OSError as error:
-        return Inspection(file_name, problem=f"unreadable ({error.strerror or error})")
+    except (OSError, ValueError) as error:
+        return Inspection(file_name, problem=f"unreadable ({getattr(error, 'strerror', None) or error})")
     if not data:
         return Inspection(file_name, problem="empty file")
     content = content_hash(data)
@@ -83,7 +90,17 @@ def inspect_image(file_name: str, expected: tuple[int, int] | None = None) -> In
         if stored == expected:
             note += f" (stored as {stored[0]}x{stored[1]}; detectron2 reads it turned, as its EXIF orientation says)"
         return Inspection(file_name, width, height, content, note)
-    return Inspection(file_name, width, height, content)
+    return Inspection(file_name, width, height, content, aspect_problem(width, height))
+
+
+def aspect_problem(width: int, height: int) -> str | None:
+    """Why an image of this size, in pixels, is too narrow to be resized; None for any usual one."""
+    if max(width, height) <= MAX_ASPECT_RATIO * min(width, height):
+        return None
+    return (
+        f"is {width}x{height} pixels, too narrow: resized, its shorter side could vanish; the longer may be "
+        f"{MAX_ASPECT_RATIO} times the shorter at most"
+    )
 
 
 def _orientation(image: object) -> int | None:
@@ -126,14 +143,12 @@ def list_images(folder: str | Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) 
     """Paths, relative to `folder` and with `/`, of all files below it with one of `suffixes` (any case), sorted.
 
     Names that begin with a dot are left out; symbolic links to folders are followed, each folder once.
-    Raises `UserError` when the folder is missing.
+    Raises `UserError` when the folder is missing, it or one below can't be read, or a name isn't UTF-8.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise UserError(f"{folder}: no such folder; check the path in the config")
+    root = require_folder(folder)
     found: list[str] = []
     seen: set[str] = set()
-    for where, folders, names in os.walk(root, followlinks=True):
+    for where, folders, names in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
         real = os.path.realpath(where)
         if real in seen:
             folders.clear()
@@ -145,4 +160,25 @@ def list_images(folder: str | Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) 
             for name in names
             if name.lower().endswith(suffixes) and not name.startswith(".")
         ]
+    for name in found:
+        if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+            raise UserError(f"{folder}: the name {name!r} isn't UTF-8; rename this file")
     return sorted(found)
+
+
+def require_folder(folder: str | Path) -> Path:
+    """The path, if a folder lies there; otherwise a `UserError` that names it."""
+    try:
+        there = Path(folder).is_dir()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: can't be read ({error}); check the path in the config") from None
+    if not there:
+        raise UserError(f"{folder}: no such folder; check the path in the config")
+    return Path(folder)
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    # What can't be listed would be missing from the split without a word.
+    raise UserError(
+        f"{error.filename}: this folder can't be read ({error.strerror}); give it read permission, or move it elsewhere"
+    )

@@ -32,7 +32,7 @@ class SplitSpec:
 
     kind: ClassVar[str]
     name: str = key("Its name in this config.", pattern=NAME, identity=False)
-    shards: int = key("Jobs that share inference on this split.", default=1, minimum=1, identity=False)
+    shards: int = key("Jobs that share inference on this split.", default=1, minimum=1, maximum=10_000, identity=False)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -72,8 +72,8 @@ class RenderedSplit(SplitSpec):
     domain: Literal["home", "away"] = key(
         "Look of the scenes: `away` has other backgrounds, light, blur and poses.", default="home"
     )
-    images: int = key("Number of images.", minimum=1)
-    size: tuple[int, int] = key(_SIZE, default=(192, 160), minimum=32)
+    images: int = key("Number of images.", minimum=1, maximum=1_000_000)
+    size: tuple[int, int] = key(_SIZE, default=(192, 160), minimum=32, maximum=4096)
     seed: int = key("Seed of the scenes; different seeds never give the same scene.", default=0, minimum=0)
     num_keypoints: int | None = field(default=None, metadata={"identity": False})
 
@@ -174,6 +174,11 @@ class CocoSplit(_Own, _Annotated):
         identity=False,
         min_length=1,
     )
+    allow_outside: bool = key(
+        "Whether file names in the annotation file may be absolute or lead out of `images` by `../`.",
+        default=False,
+        identity=False,
+    )
     labelled: bool = key(
         "Whether its annotations are kept. A damaged image is an error in a labelled split, and skipped into a ledger in an "
         "unlabelled one.",
@@ -212,9 +217,9 @@ class Clips:
     """Clips that the renderer draws."""
 
     domain: Literal["home", "away"] = key("Look of the scenes, as for rendered images.", default="away")
-    count: int = key("Number of clips.", default=100, minimum=1)
-    frames: int = key("Frames of a clip.", default=12, minimum=1)
-    size: tuple[int, int] = key(_SIZE, default=(192, 160), minimum=32)
+    count: int = key("Number of clips.", default=100, minimum=1, maximum=100_000)
+    frames: int = key("Frames of a clip.", default=12, minimum=1, maximum=10_000)
+    size: tuple[int, int] = key(_SIZE, default=(192, 160), minimum=32, maximum=4096)
     seed: int = key("Seed of the scenes.", default=0, minimum=0)
 
 
@@ -234,6 +239,9 @@ class VideosSplit(_Own):
         "of the split's identity.",
         default=None,
         path=True,
+    )
+    allow_outside: bool = key(
+        "Whether names in `list` may be absolute or lead out of `videos` by `../`.", default=False, identity=False
     )
     clips: Clips = key("With `videos: rendered`: short clips of moving people.", default=Clips())
     count: int = key(
@@ -278,7 +286,7 @@ class UnionSplit(SplitSpec):
     """Several splits as one."""
 
     kind = "union"
-    of: tuple[str, ...] = key("The splits to unite; a shared image is an error.", min_items=2)
+    of: tuple[str, ...] = key("The splits to unite; a shared image is an error.", min_items=2, unique=True)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -47,6 +47,9 @@ def union(splits: Sequence[Split], names: Sequence[str] | None = None) -> Split:
     names = list(names) if names is not None else [f"split {i + 1}" for i in range(len(splits))]
     if not splits:
         raise UserError("a union needs at least one split")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"a union has the split {twice} twice; name each of its splits once")
     named = list(zip(names, splits, strict=True))
     annotated = [(name, split["categories"]) for name, split in named if split["annotations"] and split["categories"]]
     for name, categories in annotated[1:]:

@@ -21,13 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datadistill.data.images import list_images
+from datadistill.data.coco import check_inside
+from datadistill.data.images import aspect_problem, list_images, require_folder
 from datadistill.data.sources import from_records, path_id
 from datadistill.data.specs import VideosSplit
 from datadistill.data.splits import Ledger, Made
 from datadistill.errors import UserError
-from datadistill.files import atomic_write, canonical_json
+from datadistill.files import atomic_write, canonical_json, read_text
 from datadistill.progress import progress
+from datadistill.values import is_plain_text
 
 if TYPE_CHECKING:
     import av
@@ -70,26 +72,27 @@ class Frame:
 # --- which videos
 
 
-def list_videos(folder: str | Path, list_file: str | Path | None = None) -> list[str]:
+def list_videos(folder: str | Path, list_file: str | Path | None = None, *, allow_outside: bool = False) -> list[str]:
     """Names of videos, relative to `folder`: those of a list (one a line, `#` for comments), or all below the folder.
 
-    Raises `UserError` when folder or list is missing or empty, or the list names a video twice. Whether listed videos
-    exist is found when they are sampled: one that doesn't goes to the ledger.
+    Raises `UserError` when folder or list is missing or empty, or the list names a video twice, or one outside of the folder
+    (unless `allow_outside`). Whether listed videos exist is found when they are sampled: one that doesn't goes to the ledger.
     """
     if list_file is None:
         names = list_images(folder, VIDEO_SUFFIXES)
         if not names:
             raise UserError(f"{folder}: no video in this folder or below; known suffixes: {' '.join(VIDEO_SUFFIXES)}")
         return names
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder; check the path in the config")
-    try:
-        lines = Path(list_file).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{list_file}: the list of videos can't be read ({error})") from None
+    require_folder(folder)
+    lines = read_text(list_file).splitlines()
     names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not names:
         raise UserError(f"{list_file}: it lists no videos")
+    for name in names:
+        if not is_plain_text(name):
+            raise UserError(f"{list_file}: {name!r} has characters that no name of a file has")
+        if not allow_outside:
+            check_inside(name, f"{list_file}: the video")
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise UserError(f"{list_file}: {repeated[0]} is listed twice ({len(repeated)} such in all)")
@@ -112,10 +115,14 @@ def sample_frame(name: str, spec: VideosSplit) -> Frame:
     all frames that do decode is drawn.
     """
     path = Path(spec.videos, name)
-    if not path.is_file():
-        return Frame(name, reason="missing")
-    if path.stat().st_size == 0:
-        return Frame(name, reason="empty file")
+    try:
+        # A pipe would be waited for for ever, and is no file either.
+        if not path.is_file():
+            return Frame(name, reason="missing")
+        if path.stat().st_size == 0:
+            return Frame(name, reason="empty file")
+    except OSError as error:
+        return Frame(name, reason=f"unreadable ({error.strerror})")
     import av
 
     av.logging.set_level(av.logging.PANIC)  # what FFmpeg grumbles about is in the ledger where it matters
@@ -215,6 +222,9 @@ def _encode(name: str, frame: av.VideoFrame, spec: VideosSplit) -> Frame:
         image = image.transpose(
             (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[turns - 1]
         )
+    problem = aspect_problem(*image.size)
+    if problem:
+        return Frame(name, reason=problem)
     if spec.max_size is not None and max(image.size) > spec.max_size:
         scale = spec.max_size / max(image.size)
         width, height = (max(1, round(side * scale)) for side in image.size)
@@ -238,7 +248,7 @@ def sample_videos(spec: VideosSplit, *, images: str, workers: int = 1) -> Made:
     Raises `UserError` when the videos run out before the count is reached, or `images` holds frames of another
     sample.
     """
-    names = seeded_order(list_videos(spec.videos, spec.list), spec.seed)
+    names = seeded_order(list_videos(spec.videos, spec.list, allow_outside=spec.allow_outside), spec.seed)
     identity = {"videos": hashlib.sha256("\n".join(names).encode()).hexdigest(), "spec": spec.identity()}
     folder = Path(images)
     done = _read_journal(folder / JOURNAL, identity, names)

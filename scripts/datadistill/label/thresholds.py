@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,9 @@ from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.files import digest, read_json
 from datadistill.specs import LEAST_MARGIN, GateSpec, LabelSetSpec, RefinementSpec
-from datadistill.tasks.task import Task
+
+if TYPE_CHECKING:
+    from datadistill.tasks.task import Task
 
 COUNT_INSTANCES = ("with_keypoints", "all")
 CURVE_POINTS = 512

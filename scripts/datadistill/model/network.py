@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datadistill.errors import UserError
+from datadistill.model.model_file import read_model
 from datadistill.specs import ModelSpec, NetworkSpec
 from datadistill.tasks.task import get_task
 
@@ -86,16 +87,21 @@ def build_config(spec: ModelSpec, categories: Sequence[dict[str, Any]], *, devic
     sets what the spec names. `categories` are the COCO categories of the labelled split: they fix the number of classes
     and keypoints.
     """
+    cfg = network_config(spec.task, spec.network)
+    cfg.MODEL.DEVICE = device
+    get_task(spec.task).configure(cfg, categories)
+    _configure_training(cfg, spec)
+    return cfg
+
+
+def network_config(task: str, network: NetworkSpec) -> CfgNode:
+    """The part of `build_config` that fixes the architecture, but for the numbers of classes and keypoints."""
     import_detectron2()
     from detectron2 import model_zoo
 
-    task = get_task(spec.task)
-    cfg = model_zoo.get_config(task.base_config)
-    cfg.MODEL.DEVICE = device
+    cfg = model_zoo.get_config(get_task(task).base_config)
     cfg.MODEL.WEIGHTS = ""
-    task.configure(cfg, categories)
-    _configure_network(cfg, spec.network)
-    _configure_training(cfg, spec)
+    _configure_network(cfg, network)
     return cfg
 
 
@@ -175,27 +181,20 @@ def _configure_training(cfg: CfgNode, spec: ModelSpec) -> None:
         cfg.MODEL.PROPOSAL_GENERATOR.NAME = "FrozenProposals"
 
 
-def load_model(path: str | Path, device: str = "cpu") -> tuple[torch.nn.Module, CfgNode, list[dict[str, Any]]]:
+def load_model(
+    path: str | Path, device: str = "cpu", spec_digest: str | None = None
+) -> tuple[torch.nn.Module, CfgNode, list[dict[str, Any]]]:
     """The network of a model file in evaluation mode, accelerated, its config and its COCO categories (sorted by id).
 
-    Loads tensors and plain values only: no code in the file is executed.
+    Raises `UserError` for what isn't a whole model file, of the spec that `spec_digest` says (`model_file.read_model`).
     """
-    import torch
-
     import_detectron2()
     from detectron2.config import CfgNode
     from detectron2.modeling import build_model
 
     from datadistill.model.acceleration import accelerate
 
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such model; train it first") from None
-    except Exception as error:
-        raise UserError(
-            f"{path}: not a model file of this project ({type(error).__name__}); delete it and train again"
-        ) from None
+    saved = read_model(path, spec_digest)
     cfg = CfgNode.load_cfg(saved["config"])
     cfg.MODEL.DEVICE = device
     model = build_model(cfg)

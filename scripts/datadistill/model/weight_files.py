@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from datadistill.errors import UserError
+from datadistill.files import require_file
 
 PACKAGE = "package:"
 
@@ -17,16 +18,19 @@ def find_weights(path: str | Path) -> Path:
     """
     text = str(path)
     if not text.startswith(PACKAGE):
-        if not Path(text).is_file():
+        if not Path(text).exists():
             raise UserError(f"{text}: no such file of weights; check `weights` in the config, or fetch it first")
-        return Path(text)
+        return require_file(text)
     package, _, inside = text.removeprefix(PACKAGE).partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or spec.origin is None:
         raise UserError(
             f"{text}: the Python package {package!r} isn't installed; add it to envs/requirements.in, or give a file"
         )
-    file = Path(spec.origin).parent / inside
+    folder = Path(spec.origin).parent.resolve()
+    file = folder / inside
+    if not inside or not file.resolve().is_relative_to(folder):
+        raise UserError(f"{text}: a file within the package {package!r} is needed")
     if not file.is_file():
         raise UserError(f"{text}: the package {package!r} has no file {inside!r}")
     return file

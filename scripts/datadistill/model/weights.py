@@ -32,6 +32,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -39,6 +40,7 @@ import torch
 
 from datadistill.errors import UserError
 from datadistill.model.weight_files import find_weights
+from datadistill.specs import NetworkSpec
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -47,9 +49,6 @@ Tensors = dict[str, torch.Tensor]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DETECTRON2, CAFFE2, TORCH = "detectron2", "caffe2", "torch"
-# How files begin: a pickle of protocol 2 or later, torch's format before 1.6 (a pickle, too: of its magic number). A
-# safetensors file has a header in JSON after the 8 bytes of its length; everything else is for torch to read.
-_PICKLE, _TORCH_LEGACY = b"\x80", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _CLASSIFIERS = ("fc.", "fc_", "fc1000", "last_linear.", "stem.fc.", "linear.", "pred_", "linear_", "head", "classifier")
 
 
@@ -132,17 +131,7 @@ def read_weights(path: Path) -> tuple[Tensors, str]:
     Raises `UserError` for a file that isn't one of the formats above, or that holds anything but arrays.
     """
     try:
-        with open(path, "rb") as stream:
-            head = stream.read(len(_TORCH_LEGACY))
-        if head.startswith(_PICKLE) and head != _TORCH_LEGACY:
-            with open(path, "rb") as stream:
-                data = ArrayUnpickler(stream).load()
-        elif head[8:9] == b"{":
-            from safetensors.torch import load_file
-
-            data = load_file(str(path))
-        else:
-            data = torch.load(path, map_location="cpu", weights_only=True)
+        data = _READERS[_format(path)](path)
     except Exception as error:  # unpicklers raise nearly anything on a damaged file
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise UserError(
@@ -162,11 +151,69 @@ def read_weights(path: Path) -> tuple[Tensors, str]:
             tensors[name] = value.float() if value.is_floating_point() else value
     if not tensors:
         raise UserError(f"{path}: it holds no arrays by name")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"{path}: {name} holds a value that isn't finite; is the file damaged?")
     if any(name.startswith("stem.conv1.") for name in tensors) and any(name.startswith("res2.") for name in tensors):
         return tensors, DETECTRON2
     if "conv1_w" in tensors:
         return tensors, CAFFE2
     return tensors, TORCH
+
+
+def _format(path: Path) -> str:
+    """The format of a file of weights, by how it begins."""
+    with open(path, "rb") as stream:
+        start = stream.read(16)
+    if start.startswith(b"PK") or start[2:].startswith(_LEGACY_TORCH):
+        return "torch"
+    if start[8:9] == b"{":
+        return "safetensors"
+    if start.startswith(b"\x80"):
+        return "pickle"
+    raise ValueError("an empty file" if not start else "neither torch's, safetensors' nor a pickle")
+
+
+def _read_torch(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    return load_file(str(path))
+
+
+def _read_pickle(path: Path) -> Any:
+    with open(path, "rb") as stream:
+        return ArrayUnpickler(stream).load()
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    "torch": _read_torch,
+    "safetensors": _read_safetensors,
+    "pickle": _read_pickle,
+}
+# What torch.save wrote before it wrote zip files: a pickled number.
+_LEGACY_TORCH = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
+
+
+def check_weights(path: str | Path, networks: Sequence[tuple[str, NetworkSpec]] = ()) -> None:
+    """Refuse, before anything is trained, what can't be loaded into the backbones of these networks (task, network).
+
+    Raises `UserError` as `load_initial_weights` does.
+    """
+    from datadistill.model.network import import_detectron2, network_config
+
+    import_detectron2()
+    from detectron2.modeling import build_backbone
+
+    read_weights(find_weights(path))
+    for task, network in networks:
+        cfg = network_config(task, network)
+        cfg.MODEL.DEVICE = "cpu"
+        holder = SimpleNamespace(backbone=build_backbone(cfg))
+        load_initial_weights(holder, cfg, path, network.backbone)  # type: ignore[arg-type]
 
 
 def _latin1(text: str, encoding: str) -> bytes:

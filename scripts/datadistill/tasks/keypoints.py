@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from datadistill.errors import UserError
 from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Task, rounded
-from datadistill.values import is_finite
+from datadistill.values import excerpt, is_finite, is_integer, is_plain_text
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -54,6 +54,8 @@ class Keypoints(Task):
         self, categories: list[dict[str, Any]], name: str, *, annotated: bool, num_keypoints: int | None
     ) -> list[dict[str, Any]]:
         """The categories that define keypoints, each of which must have `num_keypoints` of them."""
+        for entry in categories:
+            _check_names(entry.get("keypoints"), f"{name}: category {entry['name']!r}")
         posed = [entry for entry in categories if entry.get("keypoints")]
         if annotated and not posed:
             raise UserError(
@@ -65,6 +67,7 @@ class Keypoints(Task):
                     f"{name}: category {entry['name']!r} has {len(entry['keypoints'])} keypoints, the config's "
                     f"num_keypoints is {num_keypoints}"
                 )
+            _check_skeleton(entry.get("skeleton"), len(entry["keypoints"]), f"{name}: category {entry['name']!r}")
         return posed
 
     def clean_annotation(self, annotation: dict[str, Any], category: Mapping[str, Any], what: str) -> dict[str, Any]:
@@ -207,6 +210,28 @@ class Keypoints(Task):
         for (x, y, _), side, shown in zip(points, sides, visible, strict=True):
             if shown:
                 pen.dot(x, y, side, 2.6 * size)
+
+
+def _check_names(names: Any, what: str) -> None:
+    if names is None:
+        return
+    if not isinstance(names, list) or not all(isinstance(name, str) and is_plain_text(name) for name in names):
+        raise UserError(f"{what} has malformed keypoints {excerpt(names)}; a list of their names is needed")
+    if len(set(names)) < len(names):
+        raise UserError(f"{what} has two keypoints of one name; rename one")
+
+
+def _check_skeleton(bones: Any, count: int, what: str) -> None:
+    if bones is None:
+        return
+    if not isinstance(bones, list) or not all(
+        isinstance(bone, list) and len(bone) == 2 and all(is_integer(end) and 1 <= end <= count for end in bone)
+        for bone in bones
+    ):
+        raise UserError(
+            f"{what} has a malformed skeleton {excerpt(bones)}; a list of pairs of its {count} keypoints, counted from 1, is "
+            "needed"
+        )
 
 
 def _check_keypoints(values: Any, what: str, count: int) -> list[float]:

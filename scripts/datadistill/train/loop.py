@@ -3,6 +3,9 @@
 A run can be killed at any moment. Checkpoints lie in a folder that no rule declares (Snakemake deletes a failed job's
 outputs), tagged with the spec's digest. Draws, augmentations and torch's random state are pure functions of the seed and
 the iteration, so a resumed run ends with the weights of an undisturbed one (bit for bit on a CPU).
+
+The last checkpoint is that of the finished model, and stays: a run that is killed before Snakemake has recorded its end loses
+its outputs, and writes them again from there without an iteration. Whoever reads the model next deletes it (scripts/predict.py).
 """
 
 from __future__ import annotations
@@ -29,9 +32,10 @@ from detectron2.utils import comm
 
 from datadistill.data.splits import fraction_ids
 from datadistill.errors import UserError
-from datadistill.files import atomic_write, read_json, write_json, write_json_lines
+from datadistill.files import atomic_write, read_json, require_space, write_json, write_json_lines
 from datadistill.model.acceleration import accelerate
 from datadistill.model.frozen_proposals import take_over
+from datadistill.model.model_file import read_model, tensor_bytes, write_model
 from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
 from datadistill.tasks.task import get_task
@@ -188,7 +192,7 @@ def _metrics_every(most: int, iterations: int) -> int:
 
 
 class SaveCheckpoint(HookBase):
-    """Saves every `every` iterations, and once more when a signal asks the run to stop."""
+    """Saves every `every` iterations, at the end, and once more when a signal asks the run to stop."""
 
     def __init__(self, every: int, save: Callable[[], None]) -> None:
         self._every = every
@@ -215,7 +219,7 @@ class SaveCheckpoint(HookBase):
             torch.distributed.all_reduce(asked)
             stop = bool(asked.item())
         done = self.trainer.iter + 1
-        if done < self.trainer.max_iter and (stop or done % self._every == 0):
+        if stop or done % self._every == 0 or done == self.trainer.max_iter:
             self._save()
         if stop and done < self.trainer.max_iter:
             raise Stopped(f"stopped by a signal after iteration {done}; the same command goes on from there")
@@ -314,6 +318,8 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
         device=options.device,
     )
     rows: list[dict[str, Any]] = []
+    # With the optimizer's momentum of each parameter.
+    checkpoint_size = 2 * tensor_bytes(model.state_dict())
 
     def save_checkpoint() -> None:
         drawn = _gather_drawn(trainer.drawn)
@@ -329,7 +335,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
                 "rows": rows,
                 "drawn": [[*key, count] for key, count in drawn.items()],
             }
-            with atomic_write(files.checkpoint, "wb") as stream:
+            with atomic_write(files.checkpoint, "wb", size=checkpoint_size) as stream:
                 torch.save(state, stream)
         comm.synchronize()
 
@@ -344,6 +350,9 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
         )
         if start:
             print(f"going on from iteration {start}", flush=True)
+        there = files.checkpoint.stat().st_size if files.checkpoint.exists() else 0
+        # A checkpoint is written beside the one that it replaces; the model beside the last.
+        require_space(files.checkpoint, 2 * checkpoint_size - there, "training, its checkpoint being replaced,")
     trainer.register_hooks(
         [
             SeedEachIteration(spec.seed, deal),
@@ -354,7 +363,8 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     )
     # Whoever catches an error of the loop prints it; detectron2 would log its traceback as well.
     logging.getLogger("detectron2.engine.train_loop").setLevel(logging.CRITICAL)
-    trainer.train(start, iterations)
+    if start < iterations:
+        trainer.train(start, iterations)
     drawn = _gather_drawn(trainer.drawn)
     if comm.is_main_process():
         _write_results(spec, files, model, cfg, categories, rows, drawn)
@@ -365,14 +375,14 @@ def _load_initial_weights(model: torch.nn.Module, cfg: CfgNode, spec: ModelSpec,
     if spec.proposals == "teacher":
         if files.teacher is None:
             raise UserError("proposals: teacher needs the teacher's model file")
-        take_over(model, _weights_of(files.teacher), str(files.teacher))
+        take_over(model, read_model(files.teacher)["model"], str(files.teacher))
     if spec.initial == "random":
         return
     path = files.initial_weights
     if path is None:
         raise UserError(f"initial: {spec.initial} needs a file of weights")
     if spec.initial == "teacher":
-        weights = _weights_of(path)
+        weights = read_model(path, spec.weights)["model"]
         if spec.proposals == "teacher":
             own = "proposal_generator."
             weights = {name: value for name, value in weights.items() if not name.startswith(own)}
@@ -382,10 +392,6 @@ def _load_initial_weights(model: torch.nn.Module, cfg: CfgNode, spec: ModelSpec,
     from datadistill.model.weights import load_initial_weights
 
     load_initial_weights(model, cfg, path, spec.network.backbone)
-
-
-def _weights_of(path: Path) -> dict[str, torch.Tensor]:
-    return torch.load(path, map_location="cpu", weights_only=True)["model"]
 
 
 def _gather_drawn(drawn: Counter[tuple[int, int]]) -> Counter[tuple[int, int]]:
@@ -411,23 +417,25 @@ def _resume(
         return 0
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        if state["digest"] != spec.digest:
+            raise UserError(
+                f"{path}: checkpoint of another spec ({state['digest']}, this model is {spec.digest}); delete it to start again"
+            )
+        if state["processes"] != comm.get_world_size() and state["iteration"] < spec.training.iterations:
+            raise UserError(
+                f"{path}: checkpoint of {state['processes']} process(es), but {comm.get_world_size()} are training now; "
+                "go on with as many, or delete it to start again"
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        rows.extend(state["rows"])
+    except UserError:
+        raise
+    except Exception as error:  # unpicklers raise nearly anything on a damaged file
         raise UserError(
             f"{path}: damaged checkpoint ({type(error).__name__}); delete it to start this model again"
         ) from None
-    if state["digest"] != spec.digest:
-        raise UserError(
-            f"{path}: checkpoint of another spec ({state['digest']}, this model is {spec.digest}); delete it to start again"
-        )
-    if state["processes"] != comm.get_world_size():
-        raise UserError(
-            f"{path}: checkpoint of {state['processes']} process(es), but {comm.get_world_size()} are training now; "
-            "go on with as many, or delete it to start again"
-        )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    scheduler.load_state_dict(state["scheduler"])
-    rows.extend(state["rows"])
     if keep_drawn:
         drawn.update({(source, image): count for source, image, count in state["drawn"]})
     return int(state["iteration"])
@@ -459,17 +467,8 @@ def _write_results(
     write_json_lines(files.metrics, rows)
     portable = cfg.clone()
     portable.MODEL.DEVICE = "cpu"
-    with atomic_write(files.model, "wb") as stream:
-        torch.save(
-            {
-                "model": {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()},
-                "spec": json.loads(json.dumps(spec.canonical())),
-                "config": portable.dump(),
-                "categories": categories,
-            },
-            stream,
-        )
-    files.checkpoint.unlink(missing_ok=True)
+    spec_values = json.loads(json.dumps(spec.canonical()))
+    write_model(files.model, model.state_dict(), spec_values, portable.dump(), categories)
 
 
 def _images(path: Path) -> dict[int, dict[str, Any]]:

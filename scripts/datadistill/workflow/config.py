@@ -4,35 +4,75 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from datadistill.errors import UserError
-from datadistill.keys import did_you_mean
+from datadistill.files import read_text
+from datadistill.keys import NAME, did_you_mean
+from datadistill.values import excerpt, is_plain_text
 from datadistill.workflow.schema import config_schema, with_defaults
+from datadistill.workflow.statement import ADDRESS, DIGEST
+
+LARGEST = 2**31 - 1
+"""No number of a config is larger: images, iterations and seeds are far below, and torch's generators end there."""
+MOST_VALUES = 100_000
+"""No config has more values; anchors within anchors can stand for billions."""
+
+_FORMS = {
+    NAME: "can't be a name; letters, digits, - and _ make one, 64 at most, the first a letter or digit",
+    ADDRESS: "is no address to fetch from; one begins with http:// or https:// (a file on this machine is given as `path`)",
+    DIGEST: "is no digest; 8 to 64 hexadecimal digits make one, in quotes if all are decimal",
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose mappings have every key once: of two equal ones YAML would take the last without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key_node.value!r} is given twice", key_node.start_mark
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_config(path: str | Path) -> Any:
+    """What a YAML file holds. Raises `UserError` with line and column for what isn't YAML, or gives a key twice."""
+    if not Path(path).exists():
+        raise UserError(f"{path}: no such config")
+    text = read_text(path)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{path}: not valid YAML: {error.problem or error.context}{where}") from None
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError, TypeError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise UserError(f"{path}: not valid YAML: {reason}") from None
 
 
 def load_config(path: str | Path) -> dict[str, Any]:
     """Read a YAML config, check it and fill in the defaults."""
-    try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such config") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return complete_config(config)
+    return complete_config(read_config(path))
 
 
 def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A checked copy of a config with every default filled in. Raises `UserError` with one sentence for the first fault."""
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     if not isinstance(config, Mapping):
         raise UserError("config: expected a mapping of keys; is the file empty?")
-    validator = Draft202012Validator(config_schema())
+    _check_values(config)
+    validator = _validator_class()(config_schema())
     errors = sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.absolute_path)))
     if errors:
         # An unknown key or a mistyped choice explains the errors that follow from it.
@@ -40,6 +80,51 @@ def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
         telling = [leaf for kind in ("additionalProperties", "enum") for leaf in leaves if leaf.validator == kind]
         raise UserError(_sentence(telling[0] if telling else best_match(iter(errors)), config))
     return with_defaults(config)
+
+
+@cache
+def _validator_class() -> Any:
+    """jsonschema's validator, to which 4.0 is no whole number: it would be counted with, and printed as 4.0."""
+    from jsonschema import Draft202012Validator, validators
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    return validators.extend(Draft202012Validator, type_checker=checker)
+
+
+def _check_values(config: Mapping[str, Any]) -> None:
+    """Refuse, wherever it stands, what YAML can say and no key means: infinity, vast numbers, control characters, circles."""
+    count = 0
+    # Each with the containers that it lies in.
+    todo: list[tuple[tuple[Any, ...], Any, tuple[int, ...]]] = [((), config, ())]
+    while todo:
+        path, value, around = todo.pop()
+        count += 1
+        if id(value) in around:
+            raise UserError(f"config: {_where(path, config)}refers to itself by an anchor; write out what is meant")
+        if count > MOST_VALUES:
+            raise UserError(f"config: more than {MOST_VALUES:,} values; are there anchors within anchors?")
+        if isinstance(value, Mapping):
+            for key in value:
+                if not isinstance(key, str) or not is_plain_text(key):
+                    raise UserError(
+                        f"config: {_where(path, config)}the key {excerpt(key)} isn't text; put it in quotes"
+                    )
+            todo += [((*path, key), inner, (*around, id(value))) for key, inner in value.items()]
+        elif isinstance(value, list):
+            todo += [((*path, number), inner, (*around, id(value))) for number, inner in enumerate(value)]
+        elif isinstance(value, str):
+            # Captions may have several lines.
+            if not is_plain_text(value.replace("\n", " ").replace("\t", " ")):
+                raise UserError(f"config: {_where(path, config)}{excerpt(value)} has characters that can't be printed")
+        elif isinstance(value, int | float) and not abs(value) <= LARGEST:
+            kind = "is too large" if isinstance(value, int) or math.isfinite(value) else "is no number to count with"
+            raise UserError(f"config: {_where(path, config)}{excerpt(value)} {kind}; {LARGEST:,} is the most")
+        elif not isinstance(value, int | float | type(None)):
+            raise UserError(
+                f"config: {_where(path, config)}{excerpt(value)} is a {type(value).__name__} to YAML; use quotes"
+            )
 
 
 def _leaves(error: Any) -> list[Any]:
@@ -72,10 +157,27 @@ def _sentence(error: Any, config: Mapping[str, Any]) -> str:
             # YAML 1.1 reads 1e-4 as text.
             number = yaml.safe_dump(float(leaf.instance)).split()[0]
             return f"config: {where}{leaf.instance!r} is text to YAML, not a number; write {number.removesuffix('.0')}"
+        if leaf.validator == "type" and "integer" in leaf.validator_value and _is_whole(leaf.instance):
+            return f"config: {where}{leaf.instance!r} is not a whole number to YAML; write {int(leaf.instance)}"
+        if leaf.validator == "pattern" and leaf.validator_value in _FORMS:
+            return f"config: {where}{excerpt(leaf.instance)} {_FORMS[leaf.validator_value]}"
+        if leaf.validator == "uniqueItems":
+            return f"config: {where}an entry is there twice; name each once"
         if leaf.validator == "oneOf":
             return f"config: {where}give exactly one of: {' or '.join(_required(branch) for branch in leaf.validator_value)}"
-        return f"config: {where}{leaf.message}"
+        return f"config: {where}{_short(leaf)}"
     return f"config: {error.message}"
+
+
+def _short(error: Any) -> str:
+    """jsonschema's message, without a whole table in it."""
+    text = " ".join(str(error.message).split())
+    shown = repr(error.instance)
+    return text.replace(shown, excerpt(error.instance)) if len(shown) > 80 else text
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def _is_number(text: str) -> bool:

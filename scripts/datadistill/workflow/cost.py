@@ -18,12 +18,16 @@ from datadistill.data.downloads import read_downloads
 from datadistill.data.images import list_images
 from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, FractionSplit, RenderedSplit, VideosSplit
 from datadistill.errors import UserError
+from datadistill.tasks.task import get_task
 from datadistill.transforms import TestScale, Transform, in_words
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.needs import Exists, needs_of, needs_of_run, nothing_exists, only
 from datadistill.workflow.outputs import chosen_names, names_of
+from datadistill.workflow.plan_order import Step, bought, in_order
 from datadistill.workflow.registry import LabelSet, Model, Predictions, Refinement, Result, Split
 
+# What a first, cautious sum is taken to be.
+FIRST_HOURS = 100
 HOW = ("documented", "derived", "measured", "assumed")
 # COCO's most frequent image size, pixels: what long-side caps are applied to.
 IMAGE = (480, 640)
@@ -121,21 +125,25 @@ class Plan:
     run: Line
     data: Mapping[str, int]
     checkpoint: float
+    steps: tuple[Step[Result], ...]
 
 
 def make_plan(experiments: Experiments, rates: Rates, downloads: str | Path, exists: Exists) -> Plan:
     """The plan of a run; `exists` tells whether a file is there."""
-    costs = _Costs(rates)
+    costs = _Costs(rates, experiments.config["compute"]["train"]["processes"])
 
     def line(name: str, needs: Callable[[Exists], tuple[Result, ...]]) -> Line:
         return Line(name, costs.of(needs(nothing_exists)), costs.of(needs(exists)))
 
-    lines = [line(name, lambda e, n=name: needs_of(experiments, n, e)) for name in chosen_names(experiments)]
+    # Cheap first, and what shares with that: the order in which to ask for them.
+    targets = {name: needs_of(experiments, name, exists) for name in chosen_names(experiments)}
+    steps = in_order(targets, lambda result: costs.of([result]).gpu_hours)
+    lines = [line(step.name, lambda e, n=step.name: needs_of(experiments, n, e)) for step in steps]
     run = line("all, shared once", lambda e: needs_of_run(experiments, e))
     every = needs_of_run(experiments)
     largest = max(map(costs.model_bytes, only(Model, every)), default=0.0)
     data = data_bytes(only(Split, every), rates, downloads)
-    return Plan(tuple(lines), run, data, largest * rates.rate("disk", "checkpoint"))
+    return Plan(tuple(lines), run, data, largest * rates.rate("disk", "checkpoint"), tuple(steps))
 
 
 def relative_cost(transforms: Sequence[Transform], short_side: int) -> float:
@@ -145,8 +153,9 @@ def relative_cost(transforms: Sequence[Transform], short_side: int) -> float:
 
 
 class _Costs:
-    def __init__(self, rates: Rates) -> None:
+    def __init__(self, rates: Rates, processes: int) -> None:
         self.rates = rates
+        self.processes = processes
 
     def of(self, results: Sequence[Result]) -> Cost:
         models, label_sets = only(Model, results), only(LabelSet, results)
@@ -185,11 +194,13 @@ class _Costs:
             (side / rates.plain("train", "short_side")) ** 2 * spec.training.batch_size / rates.plain("train", "images")
         )
         padding = self._padding(spec.task, spec.training.batch_size)
+        if spec.proposals == "teacher":
+            scale *= rates.rate("train", "frozen_proposals")
         return spec.training.iterations * seconds * scale * padding * rates.plain("train", "gpus") / 3600
 
     def _padding(self, task: str, batch: int) -> float:
         """What padding costs with the images that each process has of a batch; the nearest number that has a rate."""
-        each = batch / self.experiments.config["compute"]["train"]["processes"]
+        each = batch / self.processes
         known = self.rates.plain("train", "padding", task)
         return self.rates.rate(
             "train", "padding", task, min(known, key=lambda images: abs(math.log(int(images) / each)))
@@ -258,16 +269,21 @@ def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
     """The plan as text for a terminal."""
     from datadistill.report.markdown import markdown_table
 
+    added = {step.name: step for step in plan.steps}
     counted = ["models", "label sets", "images labelled", "passes", "iterations", "GPU-hours", "disk"]
     headings = ["", *counted, *(f"to do: {name}" for name in ("models", "label sets", "GPU-hours", "disk"))]
-    rows = [_row(line) for line in [*plan.lines, plan.run]]
+    headings[-4:-4] = ["adds", "so far"]
+    rows = [_row(line, added.get(line.name)) for line in [*plan.lines, plan.run]]
     note = experiments.config["data_note"]
     blocks = [
+        _summary(experiments, plan, rates),
         f"# Plan of run {experiments.config['run']!r}: {note}",
-        markdown_table(headings, rows, [False] + [True] * 11),
+        markdown_table(headings, rows, [False] + [True] * 13),
     ]
     facts = [
         f"GPU-hours are those of one {rates.plain('gpu')}. What several tables rest on counts in each of them, and once in all.",
+        "Tables and figures stand in the order in which they come cheapest: `adds` is what each has beyond those before it.",
+        *_first_hours(plan, FIRST_HOURS),
         f"While it trains, a model's checkpoint takes up to {gigabytes(plan.checkpoint)} more.",
     ]
     if plan.data:
@@ -288,11 +304,51 @@ def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _row(line: Line) -> list[str]:
+def _summary(experiments: Experiments, plan: Plan, rates: Rates) -> str:
+    """GPU-hours, days on what the config names, disk: one line."""
+    whole, left = plan.run.whole, plan.run.left
+    gpus = max(experiments.config["compute"][stage]["gpu"] for stage in ("train", "label"))
+    machine = f"{gpus} GPU{'s'[: gpus != 1]} that the config names" if gpus else "one GPU (the config names none)"
+    days = left.gpu_hours / 24 / max(gpus, 1)
+    done = "" if left.gpu_hours == whole.gpu_hours else f" of {hours(whole.gpu_hours)}"
+    disk = left.disk + plan.checkpoint + sum(plan.data.values())
+    return (
+        f"{hours(left.gpu_hours)}{done} GPU-hours of one {rates.plain('gpu')}: {hours(days)} days on the {machine}; "
+        f"{gigabytes(disk)} of disk, data included."
+    )
+
+
+def _first_hours(plan: Plan, budget: float) -> list[str]:
+    """What the first GPU-hours buy, in the plan's order."""
+    if plan.run.left.gpu_hours <= budget:
+        return []
+    paid = bought(plan.steps, budget)
+    parts = [f"tables and figures {', '.join(paid.targets)}"] if paid.targets else ["no table or figure yet"]
+    models = [model.name for model in only(Model, paid.results)]
+    if models:
+        parts.append(f"models {', '.join(models)}")
+    if paid.begun:
+        result, part = paid.begun
+        parts.append(f"{part:.0%} of {_in_words(result)}")
+    return [f"The first {budget:g} GPU-hours buy: {'; '.join(parts)}."]
+
+
+def _in_words(result: Result) -> str:
+    if isinstance(result, Model):
+        return f"model {result.name}"
+    if isinstance(result, Predictions):
+        return f"the predictions of {result.model.name} on {result.split.name}"
+    if isinstance(result, Refinement):
+        return f"the ensemble of {result.predictions.model.name} on {result.predictions.split.name}"
+    return result.id
+
+
+def _row(line: Line, step: Step[Result] | None) -> list[str]:
     whole, left = line.whole, line.left
+    steps = ["", ""] if step is None else [hours(step.hours), hours(step.total)]
     return [
         line.name, str(whole.models), str(whole.label_sets), f"{whole.images:,}", f"{whole.passes:,}", f"{whole.iterations:,}",
-        hours(whole.gpu_hours), gigabytes(whole.disk), str(left.models), str(left.label_sets), hours(left.gpu_hours), gigabytes(left.disk),
+        hours(whole.gpu_hours), gigabytes(whole.disk), *steps, str(left.models), str(left.label_sets), hours(left.gpu_hours), gigabytes(left.disk),
     ]  # fmt: skip
 
 
@@ -358,12 +414,17 @@ def _model_line(model: Model, users: Iterable[str]) -> str:
     ]
     if not training.generated_background:
         parts.append("labelled background only")
+    if spec.proposals == "teacher":
+        parts.append("its teacher's proposals")
     return f"{model.name}: {', '.join(parts)}\n    for {' '.join(users)}"
 
 
 def _label_set_line(label_set: LabelSet) -> str:
     transforms = in_words(label_set.detections.spec.transforms)
-    return f"{label_set.name}: {label_set.split.name} by {label_set.teacher.name}, {transforms}"
+    count = label_set.spec.count_instances
+    # The task's own way of counting goes without saying.
+    counted = "" if count == get_task(label_set.teacher.task).default_count_instances else f", counting {count}"
+    return f"{label_set.name}: {label_set.split.name} by {label_set.teacher.name}, {transforms}{counted}"
 
 
 def _figure_line(figure: Mapping[str, Any]) -> str:

@@ -73,6 +73,19 @@ def check_teacher(teacher: Model | None, task: str, network: NetworkSpec, initia
         )
 
 
+def check_proposals(teacher: Model | None, network: NetworkSpec, initial: str, proposals: str, where: str) -> None:
+    """Refuse proposals that can't be taken over, and weights to start from that have a proposal network of another kind."""
+    if proposals == "teacher":
+        if teacher is None:
+            raise UserError(f"{where}: proposals: teacher needs a label_set, whose teacher's proposals it takes over")
+        if teacher.spec.network != network:
+            raise UserError(f"{where}: proposals: teacher needs a teacher with the same network; or take joint")
+    elif initial == "teacher" and teacher is not None and teacher.spec.proposals != proposals:
+        raise UserError(
+            f"{where}: initial: teacher starts from one with proposals: {teacher.spec.proposals}; give both the same"
+        )
+
+
 # --- rows of tables
 
 

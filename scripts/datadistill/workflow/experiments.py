@@ -38,6 +38,7 @@ from datadistill.transforms import TestScale, Transform, transform_set
 from datadistill.workflow.entries import (
     by_name,
     check_annotated,
+    check_proposals,
     check_rows,
     check_teacher,
     refuse_repeated,
@@ -127,6 +128,8 @@ class Experiments:
         initial = entry.get("initial", defaults.get("initial", "imagenet"))
         teacher = label_set.teacher if label_set else None
         check_teacher(teacher, task.name, network, initial, where)
+        proposals = entry.get("proposals", defaults.get("proposals", "joint"))
+        check_proposals(teacher, network, initial, proposals, where)
         weights = self._weights(network.backbone) if initial == "imagenet" else None
         fraction = float(entry.get("fraction", 1.0)) if label_set else 1.0
         spec = ModelSpec(
@@ -141,6 +144,7 @@ class Experiments:
             weights=teacher.digest if teacher and initial == "teacher" else weights and weights.source.get("release"),
             seed=seed,
             test_scale=TestScale(**{**defaults.get("test_scale", {}), **entry.get("test_scale", {})}),
+            proposals=proposals,
         )
         parts = labelled.name + (f"+{label_set.split.name}" if label_set else "")
         length = thousands(training.iterations)

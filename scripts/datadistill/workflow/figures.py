@@ -28,11 +28,16 @@ def figure(experiments: Experiments, name: str) -> Figure:
     """The figure of a name, its command line without the output. Raises `UserError` for what it can't show."""
     entry = by_name(experiments.config["figures"], name, "figure", "figures")
     made = _KINDS[entry["kind"]](experiments, entry)
-    caption = [entry["caption"]] if entry["caption"] else []
-    note = " ".join([*caption, f"Data: {experiments.config['data_note']}."])
+    note = _note(experiments, entry)
     command = entry["kind"].replace("_", "-")
     more = () if entry["kind"] in _CURVES else ("--note", note)
     return Figure(made.shows, made.reads, (command, *made.arguments, *more))
+
+
+def _note(experiments: Experiments, entry: Entry) -> str:
+    """What stands under a figure: its caption, and the data it is from."""
+    caption = [entry["caption"]] if entry["caption"] else []
+    return " ".join([*caption, f"Data: {experiments.config['data_note']}."])
 
 
 def explanation(experiments: Experiments, name: str) -> Explanation:
@@ -159,7 +164,7 @@ def _curve(experiments: Experiments, entry: Entry) -> Figure:
         return evaluation_files(experiments, of_seeds)
 
     kind, references = entry["kind"], entry["references"]
-    spec: dict[str, Any] = {"note": f"Data: {experiments.config['data_note']}."}
+    spec: dict[str, Any] = {"note": _note(experiments, entry)}
     if kind == "lengths":
         spec["points"] = [{"x": m[0].spec.training.iterations, "evaluations": evaluations(name)} for name, m in models]
         spec["references"] = [

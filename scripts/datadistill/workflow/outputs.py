@@ -27,7 +27,8 @@ def names_of(experiments: Experiments) -> list[str]:
 def chosen_names(experiments: Experiments) -> list[str]:
     """Those of them that `all` makes."""
     build = experiments.config["build"]
-    return [name for name in names_of(experiments) if build is None or name in build]
+    optional = {table["name"] for table in experiments.config["tables"] if table["optional"]}
+    return [name for name in names_of(experiments) if (name in build if build is not None else name not in optional)]
 
 
 def outputs(experiments: Experiments) -> list[str]:
@@ -46,10 +47,25 @@ def outputs(experiments: Experiments) -> list[str]:
     return made if chosen is not None else made + [_markdown(page) for page in label_pages(experiments)]
 
 
+def optional_label_sets(config: Mapping[str, Any]) -> set[str]:
+    """Label sets, by name, that only rows of optional tables rest on."""
+    rows: dict[bool, set[str]] = {True: set(), False: set()}
+    for table in config["tables"]:
+        rows[table["optional"]].update(name for row in table["rows"] for name in row_models(row))
+    shown = {name for entry in config["figures"] for key in ("models", "references") for name in entry.get(key, [])}
+    only = rows[True] - rows[False] - shown
+    used = {entry["label_set"] for entry in config["figures"] if "label_set" in entry}
+    used |= {model.get("label_set") for model in config["models"] if model["name"] not in only}
+    return {str(model["label_set"]) for model in config["models"] if model.get("label_set")} - used
+
+
 def label_pages(experiments: Experiments) -> list[ThresholdsPage | Quality]:
-    """For every label set: how its thresholds were chosen and, where the truth is known, how good the labels are."""
+    """For every label set, but those of optional tables alone: how its thresholds were chosen and, where the truth is known, how good the labels are."""
     pages: list[ThresholdsPage | Quality] = []
+    left_out = optional_label_sets(experiments.config)
     for label_set in experiments.label_sets.values():
+        if label_set.name in left_out:
+            continue
         pages.append(ThresholdsPage(label_set.id, experiments.paths, label_set))
         if label_set.truth:
             pages.append(quality(experiments, label_set))

@@ -152,12 +152,17 @@ class Model(Specified):
 
     @property
     def rests_on(self) -> tuple[Result, ...]:
-        learned = (self.labelled, self.label_set, self.initial)
+        learned = (self.labelled, self.label_set, self.initial, self.proposals)
         return (*(result for result in learned if result is not None), *self.checked)
 
     @property
     def task(self) -> str:
         return self.spec.task
+
+    @property
+    def proposals(self) -> Model | None:
+        """The model whose proposals it takes over."""
+        return self.teacher if self.spec.proposals == "teacher" else None
 
     @property
     def teacher(self) -> Model | None:

@@ -17,6 +17,8 @@ from datadistill.specs import LabellingOptions, NetworkSpec, TrainingOptions
 from datadistill.tasks.task import TASKS
 from datadistill.transforms import FLIPS, TestScale
 
+ADDRESS = "^https?://[^ ]+$(?!\n)"
+DIGEST = "^[0-9a-f]{8,64}$(?!\n)"
 _NAME = "Its name in this config."
 _TASK = "keypoints (sections 4 and 5) or objects (section 6)."
 
@@ -36,7 +38,7 @@ class WeightsEntry:
     url: str | None = key(
         "Instead of `path`: address to fetch it from, once for all runs.",
         optional=True,
-        pattern="^(https?|file)://[^ ]+$",
+        pattern=ADDRESS,
     )
     release: str | None = key(
         "A name of your own for other weights of the same backbone. Backbone and release alone tell models apart: where the "
@@ -49,7 +51,7 @@ class WeightsEntry:
         "Digest of the file, or its first digits; checked before use. Without it, the digest found is recorded beside the "
         "file.",
         optional=True,
-        pattern="^[0-9a-f]{8,64}$",
+        pattern=DIGEST,
     )
 
 
