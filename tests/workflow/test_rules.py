@@ -25,7 +25,7 @@ COMMANDS = {
 PATTERNS = {"{params.predictions}", "{params.refinement}", "{params.detections}"}
 # What only names a file inside another value of the command.
 WITHIN = {
-    "split": {"data"},
+    "split": {"downloads"},
     "sample_frames": {"clips"},
     "train": {"leaks"},
     "table": {"evaluations"},
@@ -60,7 +60,7 @@ def test_every_input_is_named_and_used(rule: str) -> None:
 @pytest.mark.parametrize("rule", COMMANDS)
 def test_what_a_script_is_to_do_is_called_spec(rule: str) -> None:
     flags = set(re.findall(r"--[a-z-]+", COMMANDS[rule]))
-    assert not flags & {"--arguments", "--scene", "--clips", "--source", "--definition"}
+    assert not flags & {"--arguments", "--scene", "--clips", "--definition"}
 
 
 EVIL = 'it\'s $(touch pwned) `touch pwned`; touch pwned & "x" > pwned {input} *'
