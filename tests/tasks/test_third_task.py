@@ -84,14 +84,11 @@ class Chain:
 
         rendered = render_images(SceneSpec("objects", "home", 128, 96, seed), count, Path(name), seed * 1000, workers=1)
         Path(f"{name}-scene.json").write_text(json.dumps(rendered))
-        spec = {
-            "kind": "coco",
-            "images_dir": name,
-            "annotations": f"{name}-scene.json",
-            "dataset": name,
-            "task": "points",
-        }
-        self.run("make_split", "--spec", json.dumps(spec), "--output", f"{name}.json", "--ledger", f"{name}-out.json")
+        spec = {"kind": "coco", "name": name, "images": name, "annotations": f"{name}-scene.json", "task": "points"}
+        self.run(
+            "make_split", "--spec", json.dumps(spec), "--images", name, "--output", f"{name}.json",
+            "--ledger", f"{name}-out.json",
+        )  # fmt: skip
 
     def train(self, name: str, spec: ModelSpec, *label_set: str) -> None:
         files = {key: f"{name}.{key}" for key in ("model", "metrics", "drawn", "checkpoint")}
