@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,14 +86,11 @@ class Chain:
 
         rendered = render_images(SceneSpec("objects", "home", 128, 96, seed), count, Path(name), seed * 1000, workers=1)
         Path(f"{name}-scene.json").write_text(json.dumps(rendered))
-        spec = {
-            "kind": "coco",
-            "images_dir": name,
-            "annotations": f"{name}-scene.json",
-            "dataset": name,
-            "task": "points",
-        }
-        self.run("make_split", "--spec", json.dumps(spec), "--output", f"{name}.json", "--ledger", f"{name}-out.json")
+        spec = {"kind": "coco", "name": name, "images": name, "annotations": f"{name}-scene.json", "task": "points"}
+        self.run(
+            "make_split", "--spec", json.dumps(spec), "--images", name, "--output", f"{name}.json",
+            "--ledger", f"{name}-out.json",
+        )  # fmt: skip
 
     def train(self, name: str, spec: ModelSpec, *label_set: str) -> None:
         files = {key: f"{name}.{key}" for key in ("model", "metrics", "drawn", "checkpoint")}
@@ -228,3 +227,47 @@ def test_the_modules_of_tasks_are_found_by_the_environment(monkeypatch: pytest.M
     monkeypatch.setenv(TASKS_VARIABLE, "mine.keypoints")
     with pytest.raises(UserError, match="there is a task 'keypoints' already"):
         get_task("keypoints")
+
+
+CONFIG = """
+run: points
+data_note: rendered (proxy)
+seeds: [1]
+defaults:
+  points: {training: {iterations: 3, batch_size: 2, learning_rate: 0.01}, initial: random}
+splits:
+  - {name: labelled, kind: coco, task: points, images: a, annotations: a.json}
+  - {name: pool, kind: folder, images: b}
+  - {name: val, kind: coco, task: points, images: c, annotations: c.json}
+models:
+  - {name: teacher, task: points, labelled: labelled}
+  - {name: student, task: points, labelled: labelled, label_set: pool}
+label_sets:
+  - {name: pool, teacher: teacher, unlabelled: pool, transforms: plain}
+evaluate_on: {points: val}
+tables:
+  - {name: t, title: T, task: points, columns: [labeled], rows: [{model: student, cells: ["1"]}]}
+"""
+RESOLVE = """
+import sys
+from datadistill.errors import UserError
+from datadistill.workflow.config import load_config
+from datadistill.workflow.experiments import build_experiments
+try:
+    made = build_experiments(load_config(sys.argv[1]))
+except UserError as error:
+    sys.exit(str(error))
+print(len(made.models), len(made.refinements), {p.spec.keypoints for p in made.predictions.values()})
+"""
+
+
+def test_a_config_may_name_it_where_it_is_registered(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    path = os.pathsep.join([str(SCRIPTS), str(Path(__file__).parent)])
+    done = {}
+    for modules in ("points", ""):
+        environment = {**os.environ, "PYTHONPATH": path, TASKS_VARIABLE: modules}
+        line = [sys.executable, "-c", RESOLVE, str(tmp_path / "config.yaml")]
+        done[modules] = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    assert done["points"].stdout == "2 0 {True}\n", done["points"].stderr
+    assert "unknown key 'points'" in done[""].stderr
