@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from datadistill.data.make import make_split
+from datadistill.data.sources import path_id
+from datadistill.data.specs import read_split_spec
 from datadistill.data.voc import VocAnnotations, category_ids, coco_categories, find_image, read_names, read_voc
 from datadistill.errors import UserError
 
@@ -33,7 +38,7 @@ def read(folder: Path, **options: bool) -> VocAnnotations:
 def test_corners_count_from_one_and_are_both_inside(tmp_path: Path) -> None:
     write(tmp_path, an_object(), an_object("WBC", (5, 6, 64, 48)))
     found = read(tmp_path)
-    assert found.images == [{"name": "a", "file_name": "a.jpg", "width": 64, "height": 48}]
+    assert found.images == [{"file_name": "a.jpg", "width": 64, "height": 48}]
     assert found.objects == [
         [
             {"category_id": 1, "bbox": [0, 0, 10, 20], "iscrowd": 0},
@@ -140,6 +145,31 @@ def test_categories_are_numbered_in_their_order() -> None:
     assert coco_categories(["WBC", "RBC"]) == [{"id": 1, "name": "WBC"}, {"id": 2, "name": "RBC"}]
     with pytest.raises(UserError, match="'RBC' is given twice"):
         category_ids(["RBC", "WBC", "RBC"])
+
+
+def test_a_split_holds_the_images_and_boxes_and_its_ledger_the_boxes_left_out(tmp_path: Path) -> None:
+    write(tmp_path, an_object(), an_object(corners=(5, 5, 5, 9)))
+    write(tmp_path, an_object("WBC"), name="b")
+    for seed, name in enumerate("ab"):
+        pixels = np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.jpg")
+    values = {"kind": "voc", "name": "cells", "images": str(tmp_path), "categories": ["RBC", "WBC"]}
+    spec = read_split_spec({**values, "annotations": str(tmp_path), "drop_empty_boxes": True})
+    made = make_split(spec, {}, images=str(tmp_path))
+    assert {image["id"] for image in made.split["images"]} == {path_id("a.jpg"), path_id("b.jpg")}
+    assert sorted((a["category_id"], a["image_id"]) for a in made.split["annotations"]) == [
+        (1, path_id("a.jpg")),
+        (2, path_id("b.jpg")),
+    ]
+    assert made.split["annotations"][0]["area"] == 200
+    assert [row["file_name"] for row in made.ledger] == [str(tmp_path / "a.xml")]
+    (tmp_path / "pool.txt").write_text("b\n")
+    pool = make_split(
+        read_split_spec({**values, "list": str(tmp_path / "pool.txt"), "labelled": False}), {}, images=str(tmp_path)
+    )
+    assert ([image["id"] for image in pool.split["images"]], pool.split["annotations"]) == ([path_id("b.jpg")], [])
+    with pytest.raises(UserError, match="cells: a labelled split of kind voc needs the key 'annotations'"):
+        make_split(read_split_spec(values), {}, images=str(tmp_path))
 
 
 @pytest.mark.skipif(not CELLS.exists(), reason="needs ../shared/data/blood-cells")

@@ -24,8 +24,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True)
 class VocAnnotations:
-    """`images` (`file_name` relative to the folder of images, `width`, `height`, the stem of its XML as `name`), for each image
-    its `objects`, and rows of `file_name` and `reason` for the boxes left out."""
+    """`images` (`file_name` relative to the folder of images, `width`, `height`), for each image its `objects`, and rows of `file_name` and `reason` for the boxes left out."""
 
     images: list[dict[str, Any]]
     objects: list[list[dict[str, Any]]]
@@ -76,7 +75,7 @@ def read_voc(
                     "iscrowd": int((element.findtext("difficult") or "0").strip() == "1"),
                 }
             )
-        found.images.append({"name": name, "file_name": file_name, "width": width, "height": height})
+        found.images.append({"file_name": file_name, "width": width, "height": height})
         found.objects.append(objects)
     return found
 
