@@ -9,7 +9,13 @@ import pytest
 import tiny
 
 from datadistill.errors import UserError
-from datadistill.report.explain import candidate_people, explain_ensemble, most_telling
+from datadistill.report.explain import (
+    candidate_people,
+    explain_ensemble,
+    most_rescued,
+    most_telling,
+    right_shares,
+)
 from datadistill.specs import RefinementSpec
 from datadistill.transforms import Transform
 
@@ -82,3 +88,20 @@ def test_a_person_of_a_few_disputed_keypoints_is_chosen() -> None:
     all_disputed[1] = 60.0
     points = np.stack([calm, one_disputed, all_disputed], axis=1)
     assert most_telling(points, np.tile([0.0, 0.0, 30.0, 40.0], (3, 1))) == 1
+
+
+def test_keypoints_are_right_within_a_tenth_of_the_boxs_size_where_the_truth_labels_them() -> None:
+    truth = np.array([[10.0, 10, 2], [20, 10, 1], [0, 0, 0]])
+    near, far = np.array([[12.9, 10], [20, 10], [90, 90]]), np.array([[13.1, 10], [20, 10], [0, 0]])
+    boxes = np.array([[0.0, 0.0, 20.0, 45.0], [0.0, 0.0, 20.0, 45.0]])
+    shares = right_shares(np.stack([np.stack([near, near]), np.stack([far, far])]), [truth, None], boxes)
+    assert shares[:, 0].tolist() == [1.0, 0.5]
+    assert np.isnan(shares[:, 1]).all()
+
+
+def test_the_person_whom_the_ensemble_gets_right_and_single_transforms_do_not_is_chosen() -> None:
+    ensemble = np.array([1.0, 0.95, 0.5, np.nan])
+    transforms = np.array([[0.9, 0.6, 0.0, np.nan], [1.0, 0.8, 0.1, np.nan]])
+    assert most_rescued(ensemble, transforms) == 1, "the third gains more, but stays wrong"
+    assert most_rescued(ensemble[2:], transforms[:, 2:]) == 0, "as right as any"
+    assert most_rescued(ensemble[3:], transforms[:, 3:]) is None

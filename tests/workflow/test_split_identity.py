@@ -25,6 +25,7 @@ ENTRIES: dict[str, Config] = {
     "rendered": {"scene": "people", "images": 5},
     "coco_release": {"part": "co-35", "task": "keypoints", "drop_ids": ["a/bad.txt"]},
     "coco": {"task": "objects", "images": "a/photos", "annotations": "a/a.json", "drop_ids": ["a/bad.txt"]},
+    "voc": {"images": "a/photos", "annotations": "a/xml", "list": "a/list.txt", "categories": ["cell", "ball"]},
     "folder": {"images": "a/photos"},
     "videos": {"videos": "a/clips", "list": "a/list.txt", "count": 3},
     "clips": {"kind": "videos", "videos": "rendered", "count": 3},
@@ -36,6 +37,10 @@ RENAMES: dict[str, list[Config]] = {
     "rendered": [{"scene": "objects"}, {"domain": "away"}, {"images": 6}, {"size": [64, 64]}, {"seed": 1}],
     "coco_release": [{"part": "co-80"}, {"task": "objects"}, {"drop_ids": []}, {"drop_ids": ["a/other.txt"]}],
     "coco": [{"task": "keypoints"}, {"labelled": False}, {"dataset": "COCO"}, {"drop_ids": []}, {"name": "other"}],
+    "voc": [
+        *({"categories": ["ball", "cell"]}, {"list": None}, {"list": "a/more.txt"}, {"labelled": False}),
+        *({"drop_empty_boxes": True}, {"dataset": "mine"}, {"name": "other"}),
+    ],
     "folder": [{"dataset": "mine"}, {"name": "other"}],
     "videos": [
         *({"count": 4}, {"seed": 1}, {"jpeg_quality": 80}, {"max_size": 64}, {"list": None}, {"list": "a/more.txt"}),
@@ -52,6 +57,10 @@ KEEPS: dict[str, list[Config]] = {
     "coco": [
         *({"shards": 2}, {"max_damaged_fraction": 0.5}, {"drop_ids": ["/b/bad.txt"]}, {"dataset": "new"}),
         *({"images": "/elsewhere"}, {"annotations": "/elsewhere/other.json"}, {"labelled": True}),
+    ],
+    "voc": [
+        *({"shards": 2}, {"max_damaged_fraction": 0.5}, {"list": "/b/list.txt"}, {"dataset": "new"}),
+        *({"images": "/elsewhere"}, {"annotations": "/elsewhere"}, {"labelled": True}),
     ],
     "folder": [{"shards": 2}, {"max_damaged_fraction": 0.5}, {"images": "/elsewhere"}, {"dataset": "new"}],
     "videos": [{"shards": 2}, {"videos": "/elsewhere"}, {"list": "/elsewhere/list.txt"}, {"clips": {"seed": 1}}],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from datadistill.data.sources import from_coco, from_folder, from_release, from_scenes
+from datadistill.data.sources import from_coco, from_folder, from_release, from_scenes, from_voc
 from datadistill.data.specs import (
     CocoRelease,
     CocoSplit,
@@ -15,6 +15,7 @@ from datadistill.data.specs import (
     UnionSplit,
     UnlabelledSplit,
     VideosSplit,
+    VocSplit,
 )
 from datadistill.data.splits import Made, Split, fraction_of, read_split, union, unlabelled
 from datadistill.data.videos import sample_videos
@@ -35,6 +36,8 @@ def make_split(spec: SplitSpec, inputs: Mapping[str, str], *, images: str, worke
             return from_coco(spec, images=images, workers=workers)
         case CocoRelease():
             return from_release(spec, images=images, workers=workers)
+        case VocSplit():
+            return from_voc(spec, images=images, workers=workers)
         case FolderSplit():
             return from_folder(spec, images=images, workers=workers)
         case VideosSplit():

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from datadistill.data.coco import read_coco, read_ids
+from datadistill.data.coco import check_coco, read_coco, read_ids
 from datadistill.data.coco_releases import (
     HELD_OUT,
     PARTS,
@@ -26,8 +26,9 @@ from datadistill.data.coco_releases import (
     part_ids,
 )
 from datadistill.data.images import Inspection, inspect_images, list_images
-from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, RenderedSplit
+from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, RenderedSplit, VocSplit
 from datadistill.data.splits import Made, Split, check_fraction, subset
+from datadistill.data.voc import coco_categories, find_image, read_names, read_voc
 from datadistill.errors import UserError
 
 
@@ -91,6 +92,47 @@ def from_release(spec: CocoRelease, *, images: str, workers: int = 1) -> Made:
         return made
     kept = subset(made.split, (image["id"] for image in made.split["images"] if image["id"] not in unwanted))
     return Made(kept, [*made.ledger, *({"file_name": image["file_name"], "reason": "drop_ids"} for image in dropped)])
+
+
+def from_voc(spec: VocSplit, *, images: str, workers: int = 1) -> Made:
+    """A split from Pascal VOC annotations, one XML file an image, and a folder of images.
+
+    An image's id is a hash of its file name, as in `from_folder`. `spec.labelled` false reads images only. See `voc.read_voc` for
+    what is checked; boxes without area, where the spec leaves them out, go to the ledger. Raises `UserError` as `from_coco` does.
+    """
+    if spec.labelled and spec.annotations is None:
+        raise UserError(f"splits: {spec.name}: a labelled split of kind voc needs the key 'annotations'")
+    if spec.list is None and spec.annotations is None:
+        raise UserError(f"splits: {spec.name}: a split of kind voc needs 'list' or 'annotations' to know its images")
+    names = read_names(spec.annotations, spec.list)
+    if spec.labelled:
+        read = read_voc(
+            str(spec.annotations), spec.images, names, spec.categories, drop_empty_boxes=spec.drop_empty_boxes
+        )
+        records, left_out = [{"id": path_id(image["file_name"]), **image} for image in read.images], read.left_out
+        annotations = [
+            {**found, "image_id": record["id"]}
+            for record, objects in zip(records, read.objects, strict=True)
+            for found in objects
+        ]
+    else:
+        file_names = [find_image(spec.images, name) for name in names]
+        records, annotations, left_out = [{"id": path_id(name), "file_name": name} for name in file_names], [], []
+    source = spec.list or str(spec.annotations)
+    data = {"images": records, "annotations": annotations, "categories": coco_categories(spec.categories)}
+    made = _inspected(
+        check_coco(data, source, task=spec.task)
+        if spec.labelled
+        else {**_unannotated(records), "categories": data["categories"]},
+        images,
+        dataset=str(spec.dataset),
+        labelled=spec.labelled,
+        allowed=spec.max_damaged_fraction,
+        workers=workers,
+        source=source,
+        folder=spec.images,
+    )
+    return Made(made.split, [*left_out, *made.ledger])
 
 
 def from_folder(spec: FolderSplit, *, images: str, workers: int = 1) -> Made:

@@ -198,6 +198,47 @@ class CocoSplit(_Own, _Annotated):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VocSplit(_Own, _Checked):
+    """Images with Pascal VOC annotations."""
+
+    kind = "voc"
+    task: ClassVar[str] = "objects"
+    images: str = key(
+        "Folder of the images, absolute or relative to the working directory.", path=True, identity=False, min_length=1
+    )
+    annotations: str | None = key(
+        "Folder of Pascal VOC annotations, one XML file an image; not needed where `labelled` is false.",
+        default=None,
+        path=True,
+        identity=False,
+        min_length=1,
+    )
+    list: str | None = key(
+        "Text file that names the images, one a line, without suffix; null is all that have annotations. Its name is part of "
+        "the split's identity; when the file changes, the split is made again.",
+        default=None,
+        path=True,
+    )
+    categories: tuple[str, ...] = key(
+        "Names of the categories, in the order of their ids; an object of another is an error.", min_items=1
+    )
+    labelled: bool = key("Whether its annotations are read; false makes it a pool.", default=True)
+    drop_empty_boxes: bool = key(
+        "Whether boxes without area are left out, into the ledger; otherwise they are an error.", default=False
+    )
+
+    @property
+    def annotated_for(self) -> str | None:
+        return self.task if self.labelled else None
+
+    def files(self) -> tuple[str, ...]:
+        return (self.list,) if self.list else ()
+
+    def folder(self) -> str | None:
+        return self.images
+
+
+@dataclass(frozen=True, kw_only=True)
 class FolderSplit(_Own, _Checked):
     """All images below a folder, without annotations."""
 
@@ -306,7 +347,7 @@ class FractionSplit(SplitSpec):
 KINDS: Mapping[str, type[SplitSpec]] = {
     cls.kind: cls
     for cls in (
-        *(RenderedSplit, CocoRelease, CocoSplit, FolderSplit, VideosSplit),
+        *(RenderedSplit, CocoRelease, CocoSplit, VocSplit, FolderSplit, VideosSplit),
         *(UnlabelledSplit, UnionSplit, FractionSplit),
     )
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from datadistill.errors import UserError
 from datadistill.report.drawing import WRONG, Pen
+from datadistill.report.explain import RIGHT_WITHIN
 from datadistill.report.figure_style import note_height, save_figure, style
 from datadistill.report.picture_rows import GAP, WIDTH, fixed_figure, join_sentences, picture_axes, read_picture
 from datadistill.tasks.task import Task, get_task
@@ -35,12 +36,13 @@ def ensemble_figure(
     `image` (H, W, 3) uint8; `box` left, top, right, bottom; `transforms` (label, (K, 3) keypoints) in the order to
     show; `ensemble` and `truth` (K, 3). All coordinates continuous; a keypoint whose third value is 0 is not drawn.
     `category` is COCO's, with `keypoints` (names) and `skeleton`. A ring marks a keypoint more than a tenth of the
-    box's size (square root of its area) away from the ensemble's.
+    box's size (square root of its area) away from the true one, or from the ensemble's where there is no truth.
     """
     ensemble = np.asarray(ensemble, float)
     limits = _crop(box, image.shape[1], image.shape[0])
-    reach = 0.1 * np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
-    large = [("ensemble", ensemble), *([("hidden truth", np.asarray(truth, float))] if truth is not None else [])]
+    reach = RIGHT_WITHIN * np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
+    reference = ensemble if truth is None else np.asarray(truth, float)
+    large = [("ensemble", ensemble), *([("hidden truth", reference)] if truth is not None else [])]
     lines = 1 if len(transforms) <= 3 else 2 if len(transforms) <= 10 else 3
     columns = -(-len(transforms) // lines)
     aspect = (limits[1] - limits[0]) / (limits[3] - limits[2])
@@ -51,7 +53,7 @@ def ensemble_figure(
     height = float(np.clip(height, 1.2, 4.5))
     small = (height - (lines - 1) * (title + GAP)) / lines
     total_width = columns * (small * aspect + GAP) + len(large) * (height * aspect + GAP) + 2 * margin
-    far = f"Rings: more than {reach:.{0 if reach >= 10 else 1}f} px (a tenth of the box's size) from the ensemble"
+    far = f"Rings: more than {reach:.{0 if reach >= 10 else 1}f} px (a tenth of the box's size) from {'the ensemble' if truth is None else 'the truth'}"
     note = join_sentences(note, task.picture_note, far)
     with style():
         figure = fixed_figure(total_width, height + title + 0.04 + note_height(note, total_width))
@@ -61,11 +63,12 @@ def ensemble_figure(
             x, y = margin + column * (small * aspect + GAP), top - line * (small + title + GAP) - small
             axes = picture_axes(figure, x, y, small * aspect, small, image, label, limits)
             task.draw_points(Pen(axes), np.asarray(keypoints, float), category, size=0.55 * small + 0.2)
-            _ring_far_keypoints(axes, np.asarray(keypoints, float), ensemble, reach)
+            _ring_far_keypoints(axes, np.asarray(keypoints, float), reference, reach)
         x = margin + columns * (small * aspect + GAP)
         for label, keypoints in large:
             axes = picture_axes(figure, x, top - height, height * aspect, height, image, label, limits, bold=True)
             task.draw_points(Pen(axes), np.asarray(keypoints, float), category, size=0.3 * height + 0.4)
+            _ring_far_keypoints(axes, np.asarray(keypoints, float), reference, reach)
             x += height * aspect + GAP
         return save_figure(figure, stem, note)
 
@@ -112,9 +115,9 @@ def _within(centre: float, length: float, limit: float) -> tuple[float, float]:
     return start, min(float(limit), start + length)
 
 
-def _ring_far_keypoints(axes: Axes, keypoints: np.ndarray, ensemble: np.ndarray, reach: float) -> None:
-    both = (keypoints[:, 2] > 0) & (ensemble[:, 2] > 0)
-    far = both & (np.hypot(*(keypoints[:, :2] - ensemble[:, :2]).T) > reach)
+def _ring_far_keypoints(axes: Axes, keypoints: np.ndarray, reference: np.ndarray, reach: float) -> None:
+    both = (keypoints[:, 2] > 0) & (reference[:, 2] > 0)
+    far = both & (np.hypot(*(keypoints[:, :2] - reference[:, :2]).T) > reach)
     axes.plot(
         *keypoints[far, :2].T, "o", markersize=8, markerfacecolor="none", markeredgecolor=WRONG, markeredgewidth=1.3
     )

@@ -30,7 +30,8 @@ def explain_ensemble(
     truth: Mapping[str, Any] | None = None,
     candidates: int = 40,
 ) -> dict[str, Any]:
-    """One person, chosen by `most_telling` among the `candidates` best-scored large ones of a label set.
+    """One person among the `candidates` best-scored large ones of a label set: where the truth is known, one whom the ensemble
+    gets right and single transforms don't (`most_rescued`), else one of whom they differ (`most_telling`).
 
     Returns `image` (path), `box` (xyxy), `score`, `transforms` (`label`, `points`), `ensemble`, `truth` (or None),
     `task` (its name, as the label set has it) and `category` (COCO's entry); points are (K, 3): x, y in continuous coordinates of the image, and score (truth: visibility).
@@ -49,20 +50,27 @@ def explain_ensemble(
     ensemble = refine(model, cfg, categories, split, detections, dataclasses.replace(spec, gate=None)).keypoints
     assert ensemble is not None
     stacked = np.stack([points for points in each if points is not None])
-    chosen = most_telling(stacked[..., :2], detections.boxes)
-    box = detections.boxes[chosen]
-    image_id = int(detections.ids[chosen])
-    record = next(image for image in split["images"] if image["id"] == image_id)
+    known = None if truth is None else true_people(truth, task, detections)
+    right = (
+        None
+        if known is None
+        else right_shares(np.concatenate([ensemble[None], stacked])[..., :2], known, detections.boxes)
+    )
+    chosen = None if right is None else most_rescued(right[0], right[1:])
+    if chosen is None:
+        chosen = most_telling(stacked[..., :2], detections.boxes)
+    person = None if known is None else known[chosen]
+    record = next(image for image in split["images"] if image["id"] == int(detections.ids[chosen]))
     return {
         "image": record["file_name"],
-        "box": box.tolist(),
+        "box": detections.boxes[chosen].tolist(),
         "score": float(detections.scores[chosen]),
         "transforms": [
             {"label": transform.name, "points": points[chosen].tolist()}
             for transform, points in zip(spec.transforms, stacked, strict=True)
         ],
         "ensemble": ensemble[chosen].tolist(),
-        "truth": _truth(truth, task, image_id, box) if truth else None,
+        "truth": None if person is None else person.tolist(),
         "task": task.name,
         "category": next(c for c in categories if c["id"] == int(detections.categories[chosen])),
     }
@@ -106,17 +114,58 @@ def most_telling(points: np.ndarray, boxes: np.ndarray) -> int:
     return int(np.argmax(np.where(median <= np.median(median), high, -1.0)))
 
 
-def _truth(truth: Mapping[str, Any], task: Task, image_id: int, box: np.ndarray) -> list[list[float]] | None:
-    """Keypoints of the true person whose box overlaps most (IoU of at least 0.5), in continuous coordinates."""
-    best, chosen = 0.5, None
+# A keypoint is right within this part of the box's size (square root of its area) of the true one.
+RIGHT_WITHIN = 0.1
+# The share of a person's keypoints that must be right for the person to be.
+_RIGHT_SHARE = 0.9
+
+
+def right_shares(points: np.ndarray, truth: Sequence[np.ndarray | None], boxes: np.ndarray) -> np.ndarray:
+    """(predictions, people): the share of the keypoints labelled in the truth that are within `RIGHT_WITHIN` of it.
+
+    `points` is (predictions, people, K, 2), `truth` (K, 3) of each person, or None: the shares are then not a number.
+    """
+    shares = np.full(points.shape[:2], np.nan)
+    reach = RIGHT_WITHIN * np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
+    for person, true in enumerate(truth):
+        if true is not None:
+            labelled = true[:, 2] > 0
+            away = np.linalg.norm(points[:, person, labelled] - true[labelled, :2], axis=-1)
+            shares[:, person] = (away <= reach[person]).mean(1)
+    return shares
+
+
+def most_rescued(ensemble: np.ndarray, transforms: np.ndarray) -> int | None:
+    """Index of the person of whom the ensemble has the most right that single transforms have wrong.
+
+    `ensemble` is (people,) and `transforms` (transforms, people), from `right_shares`. Only people of whom the ensemble has 90 % right
+    are looked at, or as many as it has of anyone; None where no person's truth is known.
+    """
+    if np.isnan(ensemble).all():
+        return None
+    good = ensemble >= min(_RIGHT_SHARE, float(np.nanmax(ensemble)))
+    return int(np.argmax(np.where(good, ensemble - transforms.mean(0), -np.inf)))
+
+
+def true_people(truth: Mapping[str, Any], task: Task, detections: Detections) -> list[np.ndarray | None]:
+    """For each detection the keypoints, (K, 3) in continuous coordinates, of the true person whose box overlaps most (IoU of at
+    least 0.5), or None."""
+    of_image: dict[int, list[Mapping[str, Any]]] = {}
     for annotation in truth["annotations"]:
-        if annotation["image_id"] != image_id or not task.has_target(annotation):
-            continue
-        x, y, w, h = annotation["bbox"]
+        if task.has_target(annotation):
+            of_image.setdefault(annotation["image_id"], []).append(annotation)
+    return [
+        _nearest_person(of_image.get(int(image_id), []), task, box)
+        for image_id, box in zip(detections.ids, detections.boxes, strict=True)
+    ]
+
+
+def _nearest_person(people: Sequence[Mapping[str, Any]], task: Task, box: np.ndarray) -> np.ndarray | None:
+    best, chosen = 0.5, None
+    for person in people:
+        x, y, w, h = person["bbox"]
         overlap = np.clip(np.minimum(box[2:], [x + w, y + h]) - np.maximum(box[:2], [x, y]), 0, None).prod()
         union = (box[2:] - box[:2]).prod() + w * h - overlap
         if overlap / union >= best:
-            best, chosen = overlap / union, annotation
-    if chosen is None:
-        return None
-    return task.points(chosen).tolist()
+            best, chosen = overlap / union, person
+    return None if chosen is None else task.points(chosen)
