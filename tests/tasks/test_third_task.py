@@ -124,11 +124,11 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         )
         common = (
             "--spec", canonical_json(labels.canonical()), "--task", "points", "--split", "pool.json",
-            "--labelled", "labelled.json", "--predictions", "pool.npz",
+            "--labelled", "labelled.json",
         )  # fmt: skip
-        made.run("choose_thresholds", *common, "--output", "thresholds.json")
+        made.run("choose_thresholds", *common, "--predictions", "pool.npz", "--output", "thresholds.json")
         made.run(
-            "annotate", *common, "--thresholds", "thresholds.json", "--output", "labels.json",
+            "annotate", *common, "--detections", "pool.npz", "--thresholds", "thresholds.json", "--output", "labels.json",
             "--provenance", "provenance.json",
         )  # fmt: skip
 
@@ -175,7 +175,7 @@ def test_its_metrics_and_no_others_come_to_a_table(chain: Chain) -> None:
         "data_note": "rendered (proxy)", "rows": [{"cells": {"labeled": "6"}, "evaluations": [{"seed": 1, "path": "evaluation.json"}]}],
     }  # fmt: skip
     chain.run(
-        "make_table", "--definition", json.dumps(table), "--published", SCRIPTS.parent / "config" / "published.yaml",
+        "make_table", "--spec", json.dumps(table), "--published", SCRIPTS.parent / "config" / "published.yaml",
         "--output-dir", "tables",
     )  # fmt: skip
     assert f"{evaluation['metrics']['AP']:.1f}" in Path("tables/points.md").read_text()
