@@ -28,7 +28,7 @@ from datadistill.devices import choose_device
 from datadistill.errors import UserError, run_script
 from datadistill.files import file_digest, read_json, write_json
 from datadistill.specs import ModelSpec
-from datadistill.tasks.scenes import SCENE_TASKS
+from datadistill.tasks.annotated_for import SCENE_TASKS
 from datadistill.tasks.task import TASKS
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import Experiments, build_experiments

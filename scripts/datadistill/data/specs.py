@@ -19,7 +19,7 @@ from datadistill.data.coco_releases import PARTS
 from datadistill.errors import UserError
 from datadistill.files import read_json
 from datadistill.keys import NAME, key
-from datadistill.tasks.scenes import SCENE_TASKS
+from datadistill.tasks.annotated_for import SCENE_TASKS, VOC_TASK
 from datadistill.tasks.task import TASKS
 
 # What `videos` says where clips are to be rendered.
@@ -202,7 +202,7 @@ class VocSplit(_Own, _Checked):
     """Images with Pascal VOC annotations."""
 
     kind = "voc"
-    task: ClassVar[str] = "objects"
+    task: ClassVar[str] = VOC_TASK
     images: str = key(
         "Folder of the images, absolute or relative to the working directory.", path=True, identity=False, min_length=1
     )
