@@ -21,7 +21,7 @@ os.environ.update(
 from datadistill.workflow.config import complete_config
 from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
-from datadistill.workflow.figures import explanation, figure, quality
+from datadistill.workflow.figures import compared, explanation, figure
 from datadistill.workflow.locks import record_host
 from datadistill.files import canonical_json
 from datadistill.keys import plain
@@ -57,7 +57,7 @@ EVALUATIONS, PAGES = EXPERIMENTS.evaluations, report_pages(EXPERIMENTS)
 THREADS = {stage: CONFIG["compute"][stage]["threads"] for stage in ("data", "train", "label")}
 RESOURCES = stage_resources(CONFIG["compute"])
 # As an environment variable for the same reason as the scripts: data that were moved rerun nothing.
-os.environ["DATA_ROOT"] = CONFIG["data_root"]
+os.environ.update(DATA_ROOT=CONFIG["data_root"])
 # Chosen by the config: a build for CUDA can't be solved where there is no GPU.
 VISION_ENVIRONMENT = f"../envs/{CONFIG['compute']['vision_env']}.yaml"
 

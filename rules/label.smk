@@ -81,7 +81,7 @@ rule refine:
         spec=spec_of(REFINEMENTS, "refinement"),
         # No input: of the refinements by another gate that happen to be there, the script takes what fits, and runs only
         # the boxes that are missing.
-        earlier=PATHS.refinements,
+        earlier=lambda w, output: os.path.dirname(os.path.dirname(output[0])),
     shell:
         'python "$SCRIPTS/refine.py" --spec {params.spec:q} --model {input.model:q} --split {input.split:q}'
         " --predictions {input.predictions:q} --gate {input.gate:q} --reuse {params.earlier:q}"

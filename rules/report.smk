@@ -25,16 +25,10 @@ rule table:
     params:
         # It names the evaluations.
         spec=lambda w: canonical_json(table_spec(EXPERIMENTS, w.table)),
-        folder=PATHS.tables,
+        folder=lambda w, output: os.path.dirname(output.markdown),
     shell:
         'python "$SCRIPTS/make_table.py" --spec {params.spec:q} --published "$SCRIPTS/../config/published.yaml"'
         " --output-dir {params.folder:q} > {log:q} 2>&1"
-
-
-def compared(wildcards):
-    """The label set beside which the quality of one is shown: one or none."""
-    other = quality(EXPERIMENTS, LABEL_SETS[wildcards.label_set]).alternative
-    return [other] if other else []
 
 
 rule label_quality:
@@ -42,7 +36,7 @@ rule label_quality:
         labels=lambda w: LABEL_SETS[w.label_set].file,
         truth=lambda w: LABEL_SETS[w.label_set].truth.file,
         # The label set that it is compared with, if there is one.
-        alternative=lambda w: [other.file for other in compared(w)],
+        alternative=lambda w: [other.file for other in compared(EXPERIMENTS, LABEL_SETS[w.label_set])],
     output:
         json=PATHS.labels(file="quality.json"),
         page=PATHS.labels(file="quality.md"),
@@ -57,7 +51,7 @@ rule label_quality:
     params:
         task=lambda w: LABEL_SETS[w.label_set].task,
         name=lambda w: LABEL_SETS[w.label_set].name,
-        alternative_name=lambda w: [other.name for other in compared(w)],
+        alternative_name=lambda w: [other.name for other in compared(EXPERIMENTS, LABEL_SETS[w.label_set])],
         title=lambda w: LABEL_SETS[w.label_set].title,
         note=lambda w: CONFIG["data_note"],
     shell:

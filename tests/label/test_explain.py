@@ -14,8 +14,8 @@ from datadistill.report.explain import (
     explain_ensemble,
     most_rescued,
     most_telling,
-    right_shares,
 )
+from datadistill.report.right_keypoints import right_shares
 from datadistill.specs import RefinementSpec
 from datadistill.transforms import Transform
 

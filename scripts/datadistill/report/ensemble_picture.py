@@ -10,9 +10,9 @@ import numpy as np
 
 from datadistill.errors import UserError
 from datadistill.report.drawing import WRONG, Pen
-from datadistill.report.explain import RIGHT_WITHIN
 from datadistill.report.figure_style import note_height, save_figure, style
 from datadistill.report.picture_rows import GAP, WIDTH, fixed_figure, join_sentences, picture_axes, read_picture
+from datadistill.report.right_keypoints import RIGHT_WITHIN
 from datadistill.tasks.task import Task, get_task
 
 if TYPE_CHECKING:

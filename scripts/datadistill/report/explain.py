@@ -11,6 +11,7 @@ import numpy as np
 from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.label.refine import refine
+from datadistill.report.right_keypoints import right_shares
 from datadistill.specs import RefinementSpec
 from datadistill.tasks.task import Task, get_task
 
@@ -114,25 +115,8 @@ def most_telling(points: np.ndarray, boxes: np.ndarray) -> int:
     return int(np.argmax(np.where(median <= np.median(median), high, -1.0)))
 
 
-# A keypoint is right within this part of the box's size (square root of its area) of the true one.
-RIGHT_WITHIN = 0.1
 # The share of a person's keypoints that must be right for the person to be.
 _RIGHT_SHARE = 0.9
-
-
-def right_shares(points: np.ndarray, truth: Sequence[np.ndarray | None], boxes: np.ndarray) -> np.ndarray:
-    """(predictions, people): the share of the keypoints labelled in the truth that are within `RIGHT_WITHIN` of it.
-
-    `points` is (predictions, people, K, 2), `truth` (K, 3) of each person, or None: the shares are then not a number.
-    """
-    shares = np.full(points.shape[:2], np.nan)
-    reach = RIGHT_WITHIN * np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
-    for person, true in enumerate(truth):
-        if true is not None:
-            labelled = true[:, 2] > 0
-            away = np.linalg.norm(points[:, person, labelled] - true[labelled, :2], axis=-1)
-            shares[:, person] = (away <= reach[person]).mean(1)
-    return shares
 
 
 def most_rescued(ensemble: np.ndarray, transforms: np.ndarray) -> int | None:

@@ -50,18 +50,18 @@ def explanation(experiments: Experiments, name: str) -> Explanation:
 
 def quality(experiments: Experiments, label_set: LabelSet) -> Quality:
     """The quality of a label set, beside the one that the config compares it with."""
-    return Quality(label_set.id, experiments.paths, label_set, _compared(experiments, label_set))
+    return Quality(label_set.id, experiments.paths, label_set, next(iter(compared(experiments, label_set)), None))
 
 
-def _compared(experiments: Experiments, label_set: LabelSet) -> LabelSet | None:
-    """The label set that the quality of this one is shown beside (`compare_with`), if the config names one."""
+def compared(experiments: Experiments, label_set: LabelSet) -> tuple[LabelSet, ...]:
+    """The label set that the quality of this one is shown beside (`compare_with`): one, or none."""
     entry = by_name(experiments.config["label_sets"], label_set.name, "label set", "label_sets")
     if "compare_with" not in entry:
-        return None
+        return ()
     other = experiments.label_set(entry["compare_with"], label_set.seed, f"label_sets: {label_set.name}: compare_with")
     if other.split != label_set.split:
         raise UserError(f"label_sets: {label_set.name}: compare_with: {other.name} labels another split")
-    return other
+    return (other,)
 
 
 def _label_set_mode(experiments: Experiments, label_set: LabelSet) -> str:

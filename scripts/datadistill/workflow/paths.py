@@ -71,11 +71,6 @@ class Paths:
     ) -> str:
         return f"{self.base}/refinements/{refinement}/{shard}-of-{shards}.npz"
 
-    @property
-    def refinements(self) -> str:
-        """Folder of all refinements, a folder each."""
-        return f"{self.base}/refinements"
-
     def labels(self, label_set: str = "{label_set}", file: str = "annotations.json") -> str:
         """`file`: annotations.json, thresholds.json, provenance.json, quality.json or quality.md."""
         return f"{self.base}/labels/{label_set}/{file}"
@@ -88,11 +83,6 @@ class Paths:
 
     def figure(self, figure: str = "{figure}", suffix: str = "png") -> str:
         return f"{self.base}/figures/{figure}.{suffix}"
-
-    @property
-    def tables(self) -> str:
-        """Folder of the tables."""
-        return f"{self.base}/tables"
 
     @property
     def tables_so_far(self) -> str:
