@@ -49,3 +49,30 @@ def test_dry_runs_are_counted(tmp_path: Path) -> None:
     [(name, figures)] = json.loads(output.read_text()).items()
     assert name == "smallest.yaml"
     assert figures["jobs"] > 10
+
+
+PHOTOS = ROOT.parent / "shared" / "data" / "coco-mini"
+
+
+@pytest.mark.skipif(not PHOTOS.exists(), reason=f"{PHOTOS}: the photographs are not here")
+def test_ratios_beside_detectron2(tmp_path: Path) -> None:
+    output = tmp_path / "ratios.json"
+    few = ("--rounds", "1", "--images", "1", "--batch", "1", "--side", "64", "--evaluate", "2", "--threads", "1")
+    options = ("--config", str(ROOT / "config/smallest.yaml"), "--device", "cpu", *few, "--output", str(output))
+    done = run("speed_ratios.py", *options)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(output.read_text())
+    step, labels = figures["training_step"], figures["labels"]
+    assert step["ratio"] == pytest.approx(step["seconds_before"] / step["seconds_after"])
+    assert labels["images"] == 1
+    seconds = labels["seconds_per_image"]
+    assert labels["ratios"]["whole model / ours float32"] == pytest.approx(
+        seconds["whole model"] / seconds["ours float32"]
+    )
+    assert figures["price_of_bfloat16"]["images"] == 2
+
+
+def test_photographs_that_are_absent_are_one_sentence(tmp_path: Path) -> None:
+    done = run("speed_ratios.py", "--photos", str(tmp_path))
+    assert done.returncode == 2
+    assert "--photos names a folder" in done.stderr.strip().splitlines()[-1]
