@@ -20,7 +20,7 @@ start = python scripts/unlock.py $(1) && snakemake $(1) $(2)
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env demo smoke run plan data report test test-conda test-cluster benchmark lint format docs lock clean-env
+.PHONY: help env demo smoke run plan data report test test-kills test-conda test-cluster benchmark lint format docs lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ benchmark: $(READY)  ## how fast this machine plans the configs, and trains and 
 	for task in keypoints objects; do
 	  PYTHONPATH=scripts python benchmarks/network_speed.py --task $$task --output benchmarks/results/$$task.json
 	done
+
+test-kills: $(READY)  ## 20 kills of small runs at random moments; all files as without them (minutes)
+	@python tests/kills/kill_runs.py --kills 20
 
 test-conda: $(READY)  ## the chain inside the conda environments (network; without a conda on PATH a stand-in solves them)
 	@tests/conda/run.sh

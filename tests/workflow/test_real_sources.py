@@ -231,7 +231,7 @@ def test_weights_are_checked_put_in_place_and_recorded(tmp_path: Path) -> None:
     assert run(path=str(moved)).returncode == 0
     assert json.loads(record.read_text())["source"] == str(moved)
     # Another file under the name that models began with.
-    moved.write_bytes(b"other")
+    moved.write_bytes(pickle.dumps({"conv1_w": np.zeros(3, np.float32)}))
     other = run(path=str(moved))
     assert other.returncode == 2
     assert other.stderr.count("\n") == 1

@@ -48,7 +48,11 @@ def read_config(path: str | Path) -> Any:
     """What a YAML file holds. Raises `UserError` with line and column for what isn't YAML, or gives a key twice."""
     if not Path(path).exists():
         raise UserError(f"{path}: no such config")
-    text = read_text(path)
+    return parse_config(read_text(path), str(path))
+
+
+def parse_config(text: str, path: str) -> Any:
+    """`read_config` of a text; `path` stands for it in messages."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
