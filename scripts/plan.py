@@ -7,8 +7,9 @@ from pathlib import Path
 
 from datadistill.errors import run_script
 from datadistill.workflow.config import load_config
-from datadistill.workflow.cost import Rates, listing, make_plan, show_plan
+from datadistill.workflow.cost import Rates, make_plan, show_plan
 from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.listing import listing
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config"
 

@@ -14,8 +14,9 @@ import yaml
 from datadistill.errors import UserError
 from datadistill.transforms import Transform
 from datadistill.workflow.config import complete_config, load_config
-from datadistill.workflow.cost import HOW, Rates, count_images, listing, make_plan, relative_cost, show_plan
+from datadistill.workflow.cost import HOW, Rates, count_images, make_plan, relative_cost, show_plan
 from datadistill.workflow.experiments import Experiments, build_experiments
+from datadistill.workflow.listing import listing
 from datadistill.workflow.needs import needs_of, needs_of_run, nothing_exists, only
 from datadistill.workflow.registry import Evaluation, LabelSet, Model, Predictions, Refinement, Split
 

@@ -16,9 +16,9 @@ from planning import REPOSITORY, plan, rules, snakemake
 
 from datadistill.report.published import load_published
 from datadistill.workflow.config import load_config
-from datadistill.workflow.cost import listing
 from datadistill.workflow.experiments import Experiments, build_experiments
 from datadistill.workflow.figures import figure
+from datadistill.workflow.listing import listing
 from datadistill.workflow.needs import needs_of, needs_of_run, only
 from datadistill.workflow.registry import Evaluation, LabelSet, Model, Split
 
