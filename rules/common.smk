@@ -4,6 +4,7 @@ Every value in a command is quoted by Snakemake's `:q`, paths too (tests/workflo
 is a pattern for the shell to expand. Text of the config comes from a function, as Snakemake reads braces in a text as wildcards.
 """
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ from datadistill.workflow.figures import compared, explanation, figure
 from datadistill.workflow.locks import record_host
 from datadistill.files import canonical_json
 from datadistill.keys import plain
-from datadistill.workflow.needs import data_files
+from datadistill.workflow.needs import compared_splits, data_files, judging_splits, same_categories, splits_to_edit
 from datadistill.workflow.outputs import (
     figure_section,
     names_of,

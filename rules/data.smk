@@ -148,6 +148,33 @@ rule check_leaks:
         " --same-categories {input.same_categories:q} --output {output:q} > {log:q} 2>&1"
 
 
+# All pairs of the run at once, so that a photo that COCO's releases hold twice isn't found after hours of training: the sentence in
+# the log names the lists of ids to leave out, ready for `drop_ids`. What a single training needs, check_leaks compares again.
+rule find_duplicates:
+    input:
+        first=[first.file for first, _ in compared_splits(EXPERIMENTS)],
+        second=[second.file for _, second in compared_splits(EXPERIMENTS)],
+        annotated=list(dict.fromkeys(itertools.chain(*same_categories(EXPERIMENTS)))),
+    output:
+        PATHS.duplicates(),
+    log:
+        PATHS.log("find_duplicates"),
+    benchmark:
+        PATHS.benchmark("find_duplicates")
+    priority: 10
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **RESOURCES["data"],
+    params:
+        judging=[split.file for split in judging_splits(EXPERIMENTS)],
+        sources=lambda w: canonical_json(splits_to_edit(EXPERIMENTS)),
+        same_categories=lambda w: canonical_json(same_categories(EXPERIMENTS)),
+    shell:
+        'python "$SCRIPTS/find_duplicates.py" --first {input.first:q} --second {input.second:q} --judging {params.judging:q}'
+        ' --annotated {input.annotated:q} --same-categories {params.same_categories:q} --sources {params.sources:q} --lists "$(dirname {output:q})" --output {output:q} > {log:q} 2>&1'
+
+
 # Everything that must be right before a GPU is asked for: all images of the run fetched, sampled and checked, no split leaking
 # into another, all initial weights in place.
 rule data:

@@ -18,7 +18,10 @@ def main() -> None:
     parser.add_argument("--first", nargs="*", default=[], help="splits that must share no image with ...")
     parser.add_argument("--second", nargs="*", default=[], help="... these: the first with the first, and so on")
     parser.add_argument("--judging", nargs="*", default=[], help="those of them that models are evaluated on")
-    parser.add_argument("--same-categories", nargs="*", default=[], help="annotated splits, first of each group")
+    parser.add_argument("--annotated", nargs="*", default=[], help="annotated splits, of which ...")
+    parser.add_argument(
+        "--same-categories", type=json.loads, default=[], help="... these must have the same: JSON, lists of them"
+    )
     parser.add_argument(
         "--sources",
         type=json.loads,
@@ -32,10 +35,10 @@ def main() -> None:
         raise UserError(f"--first names {len(arguments.first)} splits, --second {len(arguments.second)}; give pairs")
     pairs = list(zip(arguments.first, arguments.second, strict=True))
     splits: dict[str, Split] = {}
-    for path in dict.fromkeys([*arguments.first, *arguments.second, *arguments.same_categories]):
+    for path in dict.fromkeys([*arguments.first, *arguments.second, *arguments.annotated]):
         splits[path] = read_split(path)
-    if arguments.same_categories:
-        check_same_categories({Path(path).stem: splits[path] for path in arguments.same_categories})
+    for group in arguments.same_categories:
+        check_same_categories({Path(path).stem: splits[path] for path in group})
     found = find_duplicates(splits, pairs, arguments.judging)
     lists = {path: str(arguments.lists / f"{Path(path).stem}.txt") for path in found}
     for path, duplicates in found.items():

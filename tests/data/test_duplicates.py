@@ -13,6 +13,8 @@ from PIL import Image
 
 from datadistill.data.coco import read_ids
 from datadistill.data.duplicates import Duplicate, find_duplicates, refuse
+from datadistill.data.sources import from_coco
+from datadistill.data.specs import CocoSplit
 from datadistill.errors import UserError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -88,16 +90,16 @@ def releases(tmp_path: Path) -> Path:
 
 def make(folder: Path, name: str, drop_ids: list[str]) -> Path:
     """A split as the workflow makes it from a COCO file."""
-    from datadistill.data import splits
-
-    made = splits.from_coco(
-        images_dir=str(folder / name),
-        annotations=str(folder / f"{name}.json"),
-        dataset="coco",
+    spec = CocoSplit(
+        name=name,
         task="objects",
-        annotated=False,
-        drop_ids=drop_ids,
+        images=str(folder / name),
+        annotations=str(folder / f"{name}.json"),
+        labelled=False,
+        drop_ids=tuple(drop_ids),
+        dataset="coco",
     )
+    made = from_coco(spec, images=spec.images)
     path = folder / f"{name}-split.json"
     path.write_text(json.dumps(made.split))
     return path

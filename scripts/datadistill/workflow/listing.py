@@ -1,4 +1,4 @@
-"""Models, label sets and targets of a run in plain lines, to read against the paper."""
+"""Everything that a run trains, labels and shows, each once, in plain lines: to be read against the paper."""
 
 from __future__ import annotations
 

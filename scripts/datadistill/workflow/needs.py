@@ -59,7 +59,37 @@ def needs_of_run(experiments: Experiments, exists: Exists = nothing_exists) -> t
 
 
 def data_files(experiments: Experiments) -> list[str]:
-    """All of a run that must be right before a GPU is asked for: splits, leak reports and initial weights."""
+    """All of a run that must be right before a GPU is asked for: splits, the report of what they share, initial weights."""
     every = needs_of_run(experiments)
-    leaks = [experiments.paths.leaks(model.id) for model in only(Model, every)]
-    return [*(split.file for split in only(Split, every)), *leaks, *(weights.file for weights in only(Weights, every))]
+    splits, weights = only(Split, every), only(Weights, every)
+    return [*(split.file for split in splits), experiments.paths.duplicates(), *(each.file for each in weights)]
+
+
+def compared_splits(experiments: Experiments) -> tuple[tuple[Split, Split], ...]:
+    """All pairs of a run's splits that must share no image."""
+    models = only(Model, needs_of_run(experiments))
+    return tuple(dict.fromkeys(pair for model in models for pair in model.disjoint))
+
+
+def judging_splits(experiments: Experiments) -> tuple[Split, ...]:
+    """The splits of a run that models are evaluated on."""
+    models = only(Model, needs_of_run(experiments))
+    return tuple(dict.fromkeys(split for model in models for split in model.held_out))
+
+
+def same_categories(experiments: Experiments) -> list[list[str]]:
+    """Files of annotated splits that must have the same categories, in groups."""
+    models = only(Model, needs_of_run(experiments))
+    return [list(group) for group in dict.fromkeys(tuple(s.file for s in model.same_categories) for model in models)]
+
+
+def splits_to_edit(experiments: Experiments) -> dict[str, list[str]]:
+    """By file of each compared split: the splits of the config, by name, whose `drop_ids` leave an image out of it."""
+    compared = dict.fromkeys(split for pair in compared_splits(experiments) for split in pair)
+    return {split.file: [source.name for source in _with_drop_ids(split)] for split in compared}
+
+
+def _with_drop_ids(split: Split) -> list[Split]:
+    if hasattr(split.spec, "drop_ids"):
+        return [split]
+    return [found for source in split.sources for found in _with_drop_ids(source)]

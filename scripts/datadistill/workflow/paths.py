@@ -51,6 +51,9 @@ class Paths:
     def drawn(self, model: str = "{model}") -> str:
         return f"{self.base}/models/{model}/drawn.json"
 
+    def duplicates(self) -> str:
+        return f"{self.base}/duplicates/report.json"
+
     def leaks(self, model: str = "{model}") -> str:
         return f"{self.base}/models/{model}/leaks.json"
 
