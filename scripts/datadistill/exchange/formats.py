@@ -1,0 +1,186 @@
+"""The review formats by name: a label set out into a folder, corrected labels in.
+
+`export_labels` writes a folder that says in its README.txt how to open it; `import_labels` reads what came back, whichever of
+the formats it is in. Only images that were reviewed come back (see each format).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datadistill.errors import UserError
+from datadistill.exchange import cvat, label_studio, yolo
+from datadistill.exchange.review import Coco, Known, as_coco, flat_names, least_certain_first
+from datadistill.files import atomic_write, read_json, write_json
+from datadistill.tasks.keypoint_pairs import find_pairs
+
+FORMATS = ("label-studio", "cvat", "yolo", "coco")
+
+_HOW = {
+    "label-studio": "Label Studio: create a project with the labelling interface of interface.xml, serve the images as local "
+    "files (LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true, LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT), import tasks.json; after the "
+    "review export as JSON.",
+    "cvat": "CVAT: create a task with the labels of annotations.xml and the images of images/, upload annotations.xml as `CVAT 1.1`; "
+    "after the review export as `CVAT for images 1.1`.",
+    "yolo": "YOLO: images/ and labels/ side by side, classes in data.yaml; correct the files in labels/ (empty: no objects), and "
+    "delete those that you don't review.",
+    "coco": "COCO: labels.json beside data/, as FiftyOne reads it: fiftyone.Dataset.from_dir(dataset_dir=..., "
+    "dataset_type=fiftyone.types.COCODetectionDataset).",
+}
+
+
+def export_labels(
+    labels: Coco, kind: str, folder: Path, *, count: int | None = None, prefix: str = "/data/local-files/?d="
+) -> list[Mapping[str, Any]]:
+    """Write a label set for review: its images with the least certain labels first, and `order.txt`, which lists them so.
+
+    - `labels`: COCO JSON of a label set, its file names relative to the working directory.
+    - `kind`: one of `FORMATS`; `count`: this many images; `prefix`: for Label Studio, before each image's path.
+
+    Images are hard links where the file system allows it, else copies. Returns the images written. Raises `UserError` for an unknown format, a missing image, or a
+    folder that isn't empty.
+    """
+    if kind not in FORMATS:
+        raise UserError(f"format: {kind!r} is none of {', '.join(FORMATS)}")
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder}: not empty; name a new folder, or empty it")
+    images = least_certain_first(labels, count)
+    missing = [image["file_name"] for image in images if not Path(image["file_name"]).is_file()]
+    if missing:
+        raise UserError(
+            f"{missing[0]}: no such image ({len(missing)} are missing); run this where the labels were made"
+        )
+    names = flat_names(images)
+    write = {"label-studio": _label_studio, "cvat": _cvat, "yolo": _yolo, "coco": _coco}[kind]
+    write(labels, images, names, folder, prefix)
+    _text(folder / "order.txt", "".join(f"{names[image['id']]}\n" for image in images))
+    _text(folder / "README.txt", f"{len(images)} images, the least certain first (order.txt).\n{_HOW[kind]}\n")
+    return images
+
+
+def _label_studio(
+    labels: Coco, images: Sequence[Mapping[str, Any]], names: Mapping[int, str], folder: Path, prefix: str
+) -> None:
+    write_json(folder / "tasks.json", label_studio.to_tasks(labels, images, prefix))
+    _text(folder / "interface.xml", label_studio.labelling_interface(labels["categories"]))
+
+
+def _cvat(
+    labels: Coco, images: Sequence[Mapping[str, Any]], names: Mapping[int, str], folder: Path, prefix: str
+) -> None:
+    _link(images, names, folder / "images")
+    _text(folder / "annotations.xml", cvat.to_xml(labels, images, names))
+
+
+def _yolo(
+    labels: Coco, images: Sequence[Mapping[str, Any]], names: Mapping[int, str], folder: Path, prefix: str
+) -> None:
+    categories = labels["categories"]
+    keypoints = next((c["keypoints"] for c in categories if c.get("keypoints")), None)
+    permutation = None if keypoints is None else find_pairs(keypoints).permutation
+    text = yolo.data_file(categories, permutation)
+    _link(images, names, folder / "images")
+    for identity, lines in yolo.to_lines(labels, images).items():
+        _text(folder / "labels" / f"{Path(names[identity]).stem}.txt", lines)
+    _text(folder / "data.yaml", text)
+
+
+def _coco(
+    labels: Coco, images: Sequence[Mapping[str, Any]], names: Mapping[int, str], folder: Path, prefix: str
+) -> None:
+    _link(images, names, folder / "data")
+    chosen = {image["id"] for image in images}
+    write_json(
+        folder / "labels.json",
+        {
+            "info": dict(labels.get("info", {})),
+            "licenses": [],
+            "categories": list(labels["categories"]),
+            "images": [{**image, "file_name": names[image["id"]]} for image in images],
+            "annotations": [dict(a) for a in labels["annotations"] if a["image_id"] in chosen],
+        },
+    )
+
+
+def _link(images: Sequence[Mapping[str, Any]], names: Mapping[int, str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for image in images:
+        source, place = Path(image["file_name"]).resolve(), folder / names[image["id"]]
+        # Hard links cost no space, and tools that refuse links to elsewhere take them.
+        try:
+            os.link(source, place)
+        except OSError:
+            shutil.copyfile(source, place)
+
+
+def _text(path: Path, text: str) -> None:
+    with atomic_write(path) as stream:
+        stream.write(text)
+
+
+def import_labels(path: Path, labels: Coco) -> dict[str, Any]:
+    """COCO JSON of the images that were reviewed, with the labels that people left on them.
+
+    - `path`: a JSON export of Label Studio, an XML of CVAT, a YOLO folder, or a COCO file; which one is seen from the content.
+    - `labels`: the label set that went out: its images and categories are the ones that may come back.
+
+    Raises `UserError` for anything that can't be read whole: nothing is dropped in silence.
+    """
+    images, categories, where = labels["images"], labels["categories"], str(path)
+    if path.is_dir():
+        for file, read in (("labels.json", _read_json), ("annotations.xml", _read_xml)):
+            if (path / file).is_file():
+                return read(path / file, images, categories)
+        return yolo.from_folder(path / "labels" if (path / "labels").is_dir() else path, images, categories, where)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file or folder")
+    if path.suffix.lower() == ".xml":
+        return _read_xml(path, images, categories)
+    return _read_json(path, images, categories)
+
+
+def _read_xml(
+    path: Path, images: Sequence[Mapping[str, Any]], categories: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text; export the task again") from None
+    return cvat.from_xml(text, images, categories, str(path))
+
+
+def _read_json(
+    path: Path, images: Sequence[Mapping[str, Any]], categories: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    values = read_json(path)
+    if isinstance(values, list):
+        return label_studio.from_tasks(values, images, categories, str(path))
+    if not isinstance(values, Mapping) or not isinstance(values.get("images"), list):
+        raise UserError(f"{path}: neither an export of Label Studio (a list) nor COCO JSON (with `images`)")
+    return _from_coco(values, images, categories, str(path))
+
+
+def _from_coco(
+    values: Mapping[str, Any], images: Sequence[Mapping[str, Any]], categories: Sequence[Mapping[str, Any]], where: str
+) -> dict[str, Any]:
+    """Corrected COCO: ids of images and categories may have changed on the way, names may not."""
+    known = Known(images)
+    by_name = {category["name"]: category["id"] for category in categories}
+    moved: dict[Any, int] = {}
+    for category in values.get("categories", []):
+        if category["name"] not in by_name:
+            raise UserError(f"{where}: there is no category {category['name']!r}; known: {', '.join(by_name)}")
+        moved[category["id"]] = by_name[category["name"]]
+    found = {image["id"]: known.image(image["file_name"], where) for image in values["images"]}
+    annotations = []
+    for annotation in values.get("annotations", []):
+        if annotation["image_id"] not in found or annotation["category_id"] not in moved:
+            raise UserError(f"{where}: annotation {annotation.get('id')} has no image or category in this file")
+        kept = {key: annotation[key] for key in ("bbox", "keypoints", "num_keypoints", "iscrowd") if key in annotation}
+        places = {"image_id": found[annotation["image_id"]]["id"], "category_id": moved[annotation["category_id"]]}
+        annotations.append({**places, **kept})
+    return as_coco(list(found.values()), annotations, categories)
