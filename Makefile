@@ -20,7 +20,7 @@ start = python scripts/unlock.py $(1) && snakemake $(1) $(2)
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env demo smoke run plan data report test test-kills test-conda test-cluster benchmark lint format docs lock clean-env
+.PHONY: help env demo smoke run plan data report test test-kills test-conda test-cluster test-peers benchmark lint format docs lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ test-conda: $(READY)  ## the chain inside the conda environments (network; witho
 
 test-cluster: $(READY)  ## the chain on a real Slurm with two fake GPUs (Debian, root: installs Slurm, and removes it again)
 	@tests/cluster/run.sh
+
+test-peers: $(READY)  ## exported labels, read back by the libraries others read them with (network: about 800 MB, once)
+	@tests/peers/run.sh -q
 
 lint: $(READY)  ## what style, docs and Snakemake have to say
 	@ruff check

@@ -23,7 +23,7 @@ GROUND = "ground"
 FLOORS = (
     (GROUND,),
     ("tasks", "rendered"),
-    ("data", "model", "label", "evaluate"),
+    ("data", "model", "label", "evaluate", "exchange"),
     ("train", "report"),
     ("workflow",),
 )

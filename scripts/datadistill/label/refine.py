@@ -26,7 +26,7 @@ from datadistill.label.batches import Batch, network_inputs, preprocess, reduced
 from datadistill.label.ensemble.heatmaps import HeatmapAverage, decode, transform_weights
 from datadistill.progress import progress
 from datadistill.specs import RefinementSpec
-from datadistill.tasks.flips import flip_permutation
+from datadistill.tasks.keypoint_pairs import find_pairs
 from datadistill.transforms import TestScale, View, scaled
 
 ROIS_AT_ONCE = {"cpu": 64, "cuda": 1024}
@@ -68,7 +68,7 @@ def refine(
     members = {int(kept.image_index[group[0]]): group for group in by_image}
     every = split_images(split, kept.image_ids.tolist())
     images = [every[index] for index in sorted(members)]
-    work = _Refinement(model, cfg, spec, plain, flip_permutation(names))
+    work = _Refinement(model, cfg, spec, plain, find_pairs(names).permutation)
 
     def compute(batch: Batch, arrays: list[list[np.ndarray]]) -> Iterator[np.ndarray]:
         return work(batch, arrays, [kept.boxes[members[image.index]] for image in batch.images])

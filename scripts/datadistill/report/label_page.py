@@ -64,7 +64,7 @@ def label_page(
         "truth": truth is not None,
         "total_images": len(detections.image_ids),
         "categories": [
-            _category(category, detections, thresholds, outcome, truth)
+            _category(task, category, detections, thresholds, outcome, truth)
             for category in categories
             if category["id"] in thresholds.categories
         ],
@@ -128,13 +128,14 @@ def _outcomes(
     rows = np.flatnonzero(open_to_all.keep(detections))
     annotations = task.annotations(detections, open_to_all, source="")
     labels = {"images": split["images"], "annotations": annotations, "categories": list(categories)}
-    for match in match_labels(labels, truth, task.iou_type):
+    for match in match_labels(labels, truth, task.similarity()):
         row = rows[match.label["id"] - 1]
         outcome[row] = _IGNORED if match.ignored else _WRONG if match.truth is None else _RIGHT
     return outcome
 
 
 def _category(
+    task: Task,
     category: Mapping[str, Any],
     detections: Detections,
     thresholds: Thresholds,
@@ -162,7 +163,7 @@ def _category(
             "right": reaching(scores[result == _RIGHT]),
             "ignored": reaching(scores[result == _IGNORED]),
         },
-        "truth": sum(1 for a in true if not a.get("iscrowd", 0) and a.get("num_keypoints", 1)),
+        "truth": sum(1 for a in true if task.similarity().counts(a)),
     }
 
 

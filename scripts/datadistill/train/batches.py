@@ -20,7 +20,7 @@ from detectron2.data.datasets import load_coco_json
 from detectron2.structures import BoxMode, Instances
 
 from datadistill.errors import UserError
-from datadistill.tasks.flips import flip_permutation
+from datadistill.tasks.keypoint_pairs import find_pairs
 from datadistill.tasks.task import Task
 from datadistill.train.sampling import GENERATED, LABELLED, Deal, MixedSampler, augmentation_generator
 
@@ -81,7 +81,7 @@ class TrainingImages(torch.utils.data.Dataset):
         self._max_size = cfg.INPUT.MAX_SIZE_TRAIN
         self._format = cfg.INPUT.FORMAT
         self._name_crowds = name_crowds
-        self._flip_indices = None if keypoint_names is None else np.asarray(flip_permutation(keypoint_names))
+        self._flip_indices = None if keypoint_names is None else np.asarray(find_pairs(keypoint_names).permutation)
 
     def __len__(self) -> int:
         return self._sampler.total
