@@ -23,7 +23,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,13 @@ def main() -> None:
         "--split", type=Path, help="a split of a run (COCO JSON) to evaluate on, instead of photographs"
     )
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="what to measure")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        default=["float32", "bfloat16"],
+        choices=("float32", "bfloat16"),
+        help="of labels; a processor without instructions for bfloat16 needs many times as long in it",
+    )
     parser.add_argument(
         "--clock",
         default="wall",
@@ -249,7 +256,7 @@ class Bench:
                 ours, cfg, self.categories, split, given, spec, workers=self.arguments.threads
             )
 
-        calls: dict[str, list[tuple[Any, ...]]] = {"float32": [], "bfloat16": []}
+        calls: dict[str, list[tuple[Any, ...]]] = {precision: [] for precision in self.arguments.precisions}
         network = refining._Refinement._heatmaps
         for precision, made in calls.items():
 
@@ -274,24 +281,16 @@ class Bench:
         sides = {
             "whole model": lambda: self._loop(plain, images, None, given),
             "given boxes": lambda: self._loop(plain, images, self.categories, given),
-            "ours float32": ours_in("float32"),
-            "network alone float32": alone("float32"),
-            "ours bfloat16": ours_in("bfloat16"),
-            "network alone bfloat16": alone("bfloat16"),
         }
+        for precision in calls:
+            sides |= {f"ours {precision}": ours_in(precision), f"network alone {precision}": alone(precision)}
         times = self._rounds(sides, warm=0)
         return {
             "images": len(images),
             "boxes": len(given),
             "transforms": len(self.refinement.transforms),
             "seconds_per_image": {name: statistics.median(values) / len(images) for name, values in times.items()},
-            "ratios": {
-                "whole model / ours float32": _ratio(times["whole model"], times["ours float32"]),
-                "given boxes / ours float32": _ratio(times["given boxes"], times["ours float32"]),
-                "ours float32 / network alone": _ratio(times["ours float32"], times["network alone float32"]),
-                "ours float32 / ours bfloat16": _ratio(times["ours float32"], times["ours bfloat16"]),
-                "ours bfloat16 / network alone": _ratio(times["ours bfloat16"], times["network alone bfloat16"]),
-            },
+            "ratios": {f"{above} / {below}": _ratio(times[above], times[below]) for above, below in _compared(calls)},
         }
 
     def _loop(self, model: torch.nn.Module, images: list[dict[str, Any]], boxes: Any, given: Any) -> None:
@@ -353,6 +352,15 @@ class Bench:
             figures[f"AP_{precision}"] = metrics["AP"]
         single, reduced = found["float32"], found["bfloat16"]
         return {"images": len(ids), **figures, **_changes(single, reduced)}
+
+
+def _compared(precisions: Iterable[str]) -> list[tuple[str, str]]:
+    """Which side's seconds are divided by which other's."""
+    pairs = []
+    for precision in precisions:
+        ours = f"ours {precision}"
+        pairs += [("whole model", ours), ("given boxes", ours), (ours, f"network alone {precision}")]
+    return pairs
 
 
 def _changes(single: Any, reduced: Any) -> dict[str, Any]:
