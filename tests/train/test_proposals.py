@@ -119,7 +119,9 @@ def test_a_teacher_of_another_network_is_refused() -> None:
 
 def test_fine_tuning_keeps_proposals_and_heads(world: World, tmp_path: Path, trained: Any) -> None:
     teacher = trained[0].model
-    spec = edited(STUDENT, initial="teacher", weights="w", training={"iterations": 1, "learning_rate": 1e-12})
+    spec = edited(
+        STUDENT, initial="teacher", weights=TEACHER.digest, training={"iterations": 1, "learning_rate": 1e-12}
+    )
     files = world.files(tmp_path, initial_weights=teacher, teacher=teacher)
     train(spec, files, TrainingOptions())
     before, after = state(teacher), state(files.model)

@@ -44,6 +44,8 @@ from datadistill.train.sampling import LABELLED, Deal, MixedSampler, model_seed
 
 # The weights are drawn in a state that no iteration uses.
 _INITIAL_WEIGHTS = 2**32
+# Iterations after which processes ask each other whether one of them was told to stop: seconds on a GPU.
+ASK_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class DistillationTrainer(TrainerBase):
             # detectron2 looks at proposals itself, before there is a loss.
             raise self._diverged("a predicted box or score", batch) from None
         total = sum(losses.values())
-        # One transfer for all losses, and the only synchronisation of an iteration.
+        # One transfer for all losses, before a step is taken on them. detectron2's own losses wait for the device as well
+        # (they count anchors and regions), so that checking less often would save nothing.
         values = torch.stack([total, *losses.values()]).detach().cpu().tolist()
         self.losses = dict(zip(["total_loss", *losses], values, strict=True))
         if not all(math.isfinite(value) for value in values):
@@ -211,14 +214,19 @@ class SaveCheckpoint(HookBase):
     def _ask_to_stop(self, number: int, _: FrameType | None) -> None:
         self._signal = number
 
+    @staticmethod
+    def _anybody(stop: bool) -> bool:
+        asked = torch.tensor(float(stop), device=_communication_device())
+        torch.distributed.all_reduce(asked)
+        return bool(asked.item())
+
     def after_step(self) -> None:
-        # All processes must agree, or one would wait for the others' gradients for ever.
+        done = self.trainer.iter + 1
         stop = self._signal is not None
         if _distributed():
-            asked = torch.tensor(float(stop), device=_communication_device())
-            torch.distributed.all_reduce(asked)
-            stop = bool(asked.item())
-        done = self.trainer.iter + 1
+            # All processes must agree, or one would wait for the others' gradients for ever. Not in every iteration: asking makes
+            # each wait for its device and for the others.
+            stop = done % ASK_EVERY == 0 and self._anybody(stop)
         if stop or done % self._every == 0 or done == self.trainer.max_iter:
             self._save()
         if stop and done < self.trainer.max_iter:
