@@ -123,9 +123,7 @@ def test_an_edited_comment_reruns_nothing(place: Path, tmp_path: Path) -> None:
 
 def test_a_raised_threshold_runs_no_inference(place: Path, tmp_path: Path) -> None:
     text = SMALLEST.read_text(encoding="utf-8")
-    edited = text.replace(
-        "labelling: {transforms: standard}", "labelling: {transforms: standard, instance_threshold: 0.9}"
-    )
+    edited = text.replace("labelling: {transforms: standard}", "labelling: {transforms: standard, instance_ratio: 0.9}")
     assert edited != text
     config = tmp_path / "raised.yaml"
     config.write_text(edited, encoding="utf-8")
