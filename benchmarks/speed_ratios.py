@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from changed_detections import changes
 
 from datadistill.devices import choose_device
 from datadistill.errors import UserError, run_script
@@ -351,7 +352,7 @@ class Bench:
             metrics = score(split, task.results(found[precision]), task)["metrics"]
             figures[f"AP_{precision}"] = metrics["AP"]
         single, reduced = found["float32"], found["bfloat16"]
-        return {"images": len(ids), **figures, **_changes(single, reduced)}
+        return {"images": len(ids), **figures, **changes(single, reduced)}
 
 
 def _compared(precisions: Iterable[str]) -> list[tuple[str, str]]:
@@ -361,36 +362,6 @@ def _compared(precisions: Iterable[str]) -> list[tuple[str, str]]:
         ours = f"ours {precision}"
         pairs += [("whole model", ours), ("given boxes", ours), (ours, f"network alone {precision}")]
     return pairs
-
-
-def _changes(single: Any, reduced: Any) -> dict[str, Any]:
-    """Share of single precision's boxes with a score above 0.5 that have no counterpart of IoU 0.9 in the other, and of
-    the counterparts' keypoints that moved by more than 1 % of the box's longer side."""
-    from detectron2.structures import Boxes, pairwise_iou
-
-    boxes = lost = points = moved = 0
-    for image in range(len(single.image_ids)):
-        ours = single.select((single.image_index == image) & (single.scores > 0.5))
-        theirs = reduced.select(reduced.image_index == image)
-        boxes += len(ours)
-        if not len(ours) or not len(theirs):
-            lost += len(ours)
-            continue
-        overlap, partner = pairwise_iou(Boxes(torch.from_numpy(ours.boxes)), Boxes(torch.from_numpy(theirs.boxes))).max(
-            dim=1
-        )
-        kept = (overlap >= 0.9).numpy()
-        lost += int((~kept).sum())
-        longer = (ours.boxes[:, 2:] - ours.boxes[:, :2]).max(axis=1)[kept]
-        distance = np.abs(ours.keypoints[kept, :, :2] - theirs.keypoints[partner.numpy()[kept], :, :2]).max(axis=2)
-        points += distance.size
-        moved += int((distance > 0.01 * longer[:, None]).sum())
-    return {
-        "boxes": boxes,
-        "share_of_boxes_changed": lost / boxes if boxes else None,
-        "keypoints": points,
-        "share_of_keypoints_moved": moved / points if points else None,
-    }
 
 
 def _ratio(numerator: list[float], denominator: list[float]) -> float:
