@@ -19,7 +19,7 @@ os.environ.update(
     SCRIPTS=str(SCRIPTS),
 )
 
-from datadistill.workflow.config import complete_config
+from datadistill.workflow.config import complete_config, read_config
 from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.figures import compared, explanation, figure
@@ -42,6 +42,9 @@ from datadistill.workflow.resources import stage_resources
 from datadistill.workflow.rule_inputs import ids, networks_from, shard_pattern, spec_of
 
 try:
+    for path in workflow.config_settings.configfiles or []:
+        # Snakemake takes the last of two equal keys without a word.
+        read_config(path)
     CONFIG = complete_config(config)
     EXPERIMENTS = build_experiments(CONFIG)
     ALL_OUTPUTS = outputs(EXPERIMENTS)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from data_samples import photo
 from PIL import Image
 
-from datadistill.data.images import inspect_image, inspect_images
+from datadistill.data.images import inspect_image, inspect_images, list_images
+from datadistill.errors import UserError
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -51,3 +55,32 @@ def test_inspection_over_processes_keeps_the_order(tmp_path: Path) -> None:
         files.append((str(path), (8 + i, 9) if i % 2 else None))
     assert inspect_images(files, workers=2) == inspect_images(files, workers=1)
     assert [found.width for found in inspect_images(files, workers=2)] == [8 + i for i in range(70)]
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder that anyone may read, as seen by a user who isn't root: root may read everything."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        root = os.geteuid() == 0
+        yield folder
+        if root:
+            os.seteuid(0)
+        for path in folder.rglob("*"):
+            path.chmod(0o755)
+
+
+def test_what_may_not_be_read_is_named(nobody: Path) -> None:
+    Image.new("RGB", (8, 8)).save(nobody / "a.jpg")
+    Image.new("RGB", (8, 8)).save(nobody / "b.jpg")
+    (nobody / "deep").mkdir()
+    (nobody / "b.jpg").chmod(0)
+    (nobody / "deep").chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    # A folder that can't be listed would be missing from a pool without a word.
+    with pytest.raises(UserError, match=r"deep: this folder can't be read \(Permission denied\)"):
+        list_images(nobody)
+    assert inspect_image(str(nobody / "a.jpg")).problem is None
+    assert inspect_image(str(nobody / "b.jpg")).problem == "unreadable (Permission denied)"

@@ -131,7 +131,7 @@ def main() -> None:
                 kind = kinds[kills % len(kinds)] if kills < arguments.kills else "none"
                 if kind == "any moment":
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(rng.uniform(1, 0.5 * seconds))
+                        process.wait(rng.uniform(1, 40))
                 elif kind != "none" and wait_for_training(run, process, kind == "after training"):
                     time.sleep(rng.uniform(0, 1.5))
                 if kind == "none" or process.poll() is not None:

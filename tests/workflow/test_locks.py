@@ -95,3 +95,18 @@ def test_make_unlocks_by_the_script(locked: Path) -> None:
     bare = [line for line in recipes.splitlines() if "snakemake --cores" in line]
     assert len(bare) == 1, bare
     assert "--report" in bare[0], "every other target goes through `start`"
+
+
+@pytest.mark.parametrize("make", [True, False], ids=["make", "bare snakemake"])
+def test_a_key_given_twice_is_told_in_one_sentence(tmp_path: Path, make: bool) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text((REPOSITORY / "config" / "smallest.yaml").read_text(encoding="utf-8") + "run: again\n")
+    script = [str(REPOSITORY / "scripts" / "unlock.py")]
+    bare = ["-m", "snakemake", "--dry-run", "--snakefile", str(REPOSITORY / "Snakefile")]
+    line = [sys.executable, *(script if make else bare), "--configfile", str(config)]
+    done = subprocess.run(line, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    told = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("Using ")]
+    assert len(told) == 1, told
+    assert told[0].startswith("error: ")
+    assert "my.yaml: not valid YAML: the key 'run' is given twice in line" in told[0]
