@@ -17,7 +17,7 @@ LIBRARY = "scripts/datadistill"
 ALLOWED = {
     # The name of a loss; what a line is about; a column.
     (f"{LIBRARY}/report/training_charts.py", '"loss_keypoint": "keypoints",'),
-    ("benchmarks/speed_ratios.py", '"keypoints": points,'),
+    ("benchmarks/changed_detections.py", '"keypoints": points,'),
     (f"{LIBRARY}/detections.py", 'for name in ("boxes", "scores", "keypoints"):'),
     (f"{LIBRARY}/label/thresholds.py", 'table.append(("keypoints", thresholds.keypoints, "an instance"))'),
 }
