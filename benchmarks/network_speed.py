@@ -135,7 +135,8 @@ def _training(spec: ModelSpec, split: Path, device: str, iterations: int, worker
     from datadistill.model.network import build_config
     from datadistill.tasks.task import get_task
     from datadistill.train.batches import TrainingImages, build_loader, load_source
-    from datadistill.train.loop import DistillationTrainer, SeedEachIteration
+    from datadistill.train.hooks import SeedEachIteration
+    from datadistill.train.loop import DistillationTrainer
     from datadistill.train.sampling import Deal, MixedSampler
 
     class Clock(HookBase):

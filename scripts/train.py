@@ -42,7 +42,8 @@ def main() -> int:
 
     from datadistill.devices import choose_device
     from datadistill.specs import model_spec
-    from datadistill.train.loop import Stopped, TrainingFiles, TrainingOptions, join_processes, train
+    from datadistill.train.hooks import Stopped, join_processes
+    from datadistill.train.loop import TrainingFiles, TrainingOptions, train
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)

@@ -27,13 +27,10 @@ FLOORS = (
     ("train", "report"),
     ("workflow",),
 )
-# Whoever mends one of these takes it off the list; nothing is added.
+# What still breaks a rule: whoever mends it takes it off; nothing is added.
 POINTS_UP: set[tuple[str, str]] = set()
 LINES = 400
-TOO_LONG = {
-    "scripts/datadistill/train/loop.py",
-    "tests/train/test_loop.py",
-}
+TOO_LONG: set[str] = set()
 
 
 def imports_of(module: str, path: Path) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import shutil
@@ -18,19 +17,15 @@ from typing import Any
 
 import pytest
 import torch
-from detectron2.modeling import build_model
-from detectron2.structures import Boxes, Instances
-from detectron2.utils.events import EventStorage
 from training_world import SPEC, World, edited
 
-from datadistill.devices import choose_device
 from datadistill.errors import UserError
 from datadistill.files import canonical_json, read_json, read_json_lines
-from datadistill.model.network import build_config, load_model
-from datadistill.specs import ModelSpec, model_spec
+from datadistill.specs import ModelSpec
 from datadistill.train import loop as training
-from datadistill.train.loop import TrainingFiles, TrainingOptions, join_processes, load_sources, train
-from datadistill.train.sampling import GENERATED, LABELLED, Deal, MixedSampler
+from datadistill.train.hooks import Stopped
+from datadistill.train.loop import TrainingFiles, TrainingOptions, load_sources, train
+from datadistill.train.sampling import MixedSampler
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 # Long enough to be interrupted in the middle, and for one row of metrics before the last.
@@ -216,7 +211,7 @@ def interrupted(world: World, folder: Path, spec: ModelSpec = SPEC) -> TrainingF
                 os.kill(os.getpid(), signal.SIGTERM)
 
         patch.setattr(training.RecordMetrics, "after_step", after_step)
-        with pytest.raises(training.Stopped, match="after iteration 2"):
+        with pytest.raises(Stopped, match="after iteration 2"):
             train(spec, files, EACH)
     return files
 
@@ -276,287 +271,3 @@ def test_a_loss_that_is_not_finite_stops_at_once(world: World, tmp_path: Path, m
     monkeypatch.setattr(training, "build_model", broken)
     with pytest.raises(UserError, match="total_loss, loss_keypoint is not finite in iteration 0 "):
         train(SPEC, world.files(tmp_path), EACH)
-
-
-@pytest.mark.parametrize(("asked", "started"), [(2, "1"), (1, "2"), (4, "2")])
-def test_processes_asked_for_and_given_must_agree(monkeypatch: pytest.MonkeyPatch, asked: int, started: str) -> None:
-    monkeypatch.setenv("WORLD_SIZE", started)
-    with pytest.raises(UserError, match=f"{asked} processes were asked for but {started} started"):
-        join_processes(asked, "cpu")
-
-
-def test_one_process_joins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join_processes(1, "cpu") == 0
-    assert not torch.distributed.is_initialized()
-
-
-def test_a_gpu_that_is_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="cuda was asked for, but this machine shows no GPU"):
-        choose_device("cuda")
-    assert choose_device("auto") == choose_device("cpu") == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto") == choose_device("cuda") == "cuda"
-
-
-# --- several processes ------------------------------------------------------------------------------------------------
-
-# scripts/train.py, and then the weights that each process holds. Anchors and regions are sampled by each process on its
-# own; here the first are taken instead, so that processes and one process can be compared.
-RANKED = """
-import os, sys, torch
-sys.path.insert(0, {scripts!r})
-import train
-from datadistill.train import loop as training
-torch.randperm = lambda n, **_: torch.arange(n)
-build, models = training.build_model, []
-training.build_model = lambda cfg: models.append(build(cfg)) or models[0]
-drawn = []
-step = training.DistillationTrainer.run_step
-def run_step(self):
-    step(self)
-    drawn.append(sorted(self.drawn.elements()))
-training.DistillationTrainer.run_step = run_step
-assert train.main() == 0
-torch.save({{"model": models[0].state_dict(), "drawn": drawn}}, os.path.join({folder!r}, f"rank{{os.environ['RANK']}}.pth"))
-"""
-
-
-def test_two_processes_share_the_batches_of_one(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Group norm and images of one size, because batch statistics and the padding of a batch are each process's own.
-    network = dataclasses.replace(
-        SPEC.network, norm="GN", stem_channels=32, res2_channels=32, width_per_group=32, fpn_channels=32
-    )
-    spec = edited(network=network, training={"batch_size": 4, "iterations": 5, "train_scales": (96,)})
-    files = dataclasses.replace(
-        world.files(tmp_path),
-        labelled=of_one_size(world.labelled, tmp_path / "labelled.json"),
-        label_set=of_one_size(world.label_set, tmp_path / "pool.json"),
-    )
-    script = tmp_path / "ranked.py"
-    script.write_text(RANKED.format(scripts=str(SCRIPTS), folder=str(tmp_path)))
-    launch = [sys.executable, str(SCRIPTS / "launch.py"), "--processes", "2", "--", str(script)]
-    done = subprocess.run(
-        [*launch, *command(spec, files, "--processes", "2")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr
-    ranks = [torch.load(tmp_path / f"rank{rank}.pth", weights_only=True) for rank in range(2)]
-    assert_same_weights(ranks[0]["model"], ranks[1]["model"])
-    assert_same_weights(weights(files), ranks[0]["model"])
-
-    alone = dataclasses.replace(
-        files, **{name: tmp_path / "alone" / getattr(files, name).name for name in ("model", "metrics", "drawn")}
-    )
-    monkeypatch.setattr(torch, "randperm", lambda n, **_: torch.arange(n))
-    train(spec, alone, EACH)
-    # Together they drew what one process draws; apart, each its own half of every batch.
-    assert files.drawn.read_bytes() == alone.drawn.read_bytes()
-    sources = load_sources(spec, alone)
-    sampler = MixedSampler(len(sources[0]), len(sources[1]), 0.6, 20, spec.seed)
-    for rank in range(2):
-        deal = Deal(sampler, [source.ratios for source in sources], 4, rank, 2)
-        slots = [slot for iteration in range(5) for slot in deal.slots(iteration)]
-        draws = [sampler.draw(slot) for slot in slots]
-        expected = sorted((draw.source, sources[draw.source].records[draw.index]["image_id"]) for draw in draws)
-        assert [tuple(entry) for entry in ranks[rank]["drawn"][-1]] == expected
-        assert len(expected) == 10
-    # The same effective batch: the weights went the same way. Not the same weights: losses of regions are normalised by
-    # what each process has of them.
-    start = build_initial(spec)
-    moved = [flat(weights(which)) - start for which in (files, alone)]
-    assert torch.nn.functional.cosine_similarity(*moved, dim=0) > 0.8
-    assert moved[0].norm() / moved[1].norm() == pytest.approx(1, rel=0.2)
-    rows = read_json_lines(files.metrics), read_json_lines(alone.metrics)
-    assert rows[0][-1]["lr"] == rows[1][-1]["lr"]
-    assert rows[0][-1]["total_loss"] == pytest.approx(rows[1][-1]["total_loss"], rel=0.2)
-
-
-def of_one_size(split: Path, path: Path) -> Path:
-    """The images of a split that are as large as its first, and their annotations."""
-    content = read_json(split)
-    size = (content["images"][0]["width"], content["images"][0]["height"])
-    images = [image for image in content["images"] if (image["width"], image["height"]) == size]
-    assert len(images) > 1
-    ids = {image["id"] for image in images}
-    annotations = [annotation for annotation in content["annotations"] if annotation["image_id"] in ids]
-    path.write_text(json.dumps({**content, "images": images, "annotations": annotations}))
-    return path
-
-
-def flat(state: dict[str, torch.Tensor]) -> torch.Tensor:
-    return torch.cat(
-        [value.flatten() for name, value in sorted(state.items()) if "pixel" not in name and "cell_anchors" not in name]
-    )
-
-
-def build_initial(spec: ModelSpec) -> torch.Tensor:
-    """The weights that a run of this spec starts from."""
-    categories = [{"id": 1, "name": "person", "keypoints": [""] * 17}]
-    torch.manual_seed(training.model_seed(spec.seed, training._INITIAL_WEIGHTS, 0))
-    return flat(build_model(build_config(spec, categories)).state_dict())
-
-
-def test_a_batch_that_processes_cannot_share_is_refused(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training.comm, "get_world_size", lambda: 2)
-    with pytest.raises(UserError, match="batch of 3 images can't be shared equally by 2 processes"):
-        train(edited(training={"batch_size": 3}), world.files(tmp_path), EACH)
-
-
-# --- initial weights --------------------------------------------------------------------------------------------------
-
-
-def test_fine_tuning_starts_from_the_teachers_weights(
-    world: World, teacher: tuple[ModelSpec, TrainingFiles], tmp_path: Path
-) -> None:
-    spec = edited(initial="teacher", weights=teacher[0].digest, training={"iterations": 1, "learning_rate": 1e-12})
-    files = world.files(tmp_path, initial_weights=teacher[1].model)
-    train(spec, files, EACH)
-    # A step too small to move a weight; batch statistics are no weights.
-    for name, value in weights(teacher[1]).items():
-        if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
-            torch.testing.assert_close(weights(files)[name], value, rtol=0, atol=1e-9)
-    with pytest.raises(UserError, match="initial: teacher needs a file of weights"):
-        train(spec, world.files(tmp_path / "none"), EACH)
-
-
-# --- the model file ---------------------------------------------------------------------------------------------------
-
-
-def test_a_model_file_is_the_trained_module(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[torch.nn.Module] = []
-    build = training.build_model
-    monkeypatch.setattr(training, "build_model", lambda cfg: built.append(build(cfg)) or built[0])
-    files = world.files(tmp_path)
-    train(SPEC, files, EACH)
-    saved = torch.load(files.model, weights_only=True)
-    assert model_spec(saved["spec"]) == SPEC
-    model, cfg, categories = load_model(files.model)
-    assert not model.training
-    assert cfg.INPUT.FORMAT == "BGR"
-    assert (cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST) == (96, 128)
-    assert categories == read_json(world.labelled)["categories"]
-    image = torch.randint(0, 256, (3, 96, 128), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    with torch.no_grad():
-        features = [
-            network.eval().backbone(network.preprocess_image([{"image": image}]).tensor)
-            for network in (model, built[0])
-        ]
-        results = [network([{"image": image}])[0]["instances"] for network in (model, built[0])]
-    assert all(torch.equal(features[0][level], features[1][level]) for level in features[0])
-    assert len(results[0]) == len(results[1]) > 0
-    assert torch.equal(results[0].pred_boxes.tensor, results[1].pred_boxes.tensor)
-    assert torch.equal(results[0].pred_keypoints, results[1].pred_keypoints)
-
-
-def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"absent\.pth: no such file; run the stage"):
-        load_model(tmp_path / "absent.pth")
-    path = tmp_path / "text.pth"
-    path.write_text("no model")
-    with pytest.raises(UserError, match=r"text\.pth: not a model file"):
-        load_model(path)
-
-
-def test_a_model_file_of_another_spec_or_with_a_flipped_bit_is_refused(
-    teacher: tuple[ModelSpec, TrainingFiles], tmp_path: Path
-) -> None:
-    spec, files = teacher
-    load_model(files.model, spec_digest=spec.digest)
-    with pytest.raises(UserError, match=rf"model\.pth: a model of spec {spec.digest}, where 0123abcd is needed"):
-        load_model(files.model, spec_digest="0123abcd")
-    content = files.model.read_bytes()
-    path = tmp_path / "model.pth"
-    first = next(iter(weights(files).values())).numpy().tobytes()
-    assert content.count(first) == 1, "the place of the first tensor"
-    flipped = bytearray(content)
-    flipped[content.index(first)] ^= 1
-    path.write_bytes(flipped)
-    with pytest.raises(UserError, match=r"model\.pth: not as it was written"):
-        load_model(path, spec_digest=spec.digest)
-    saved = torch.load(files.model, weights_only=True)
-    for change in (
-        {"config": saved["config"].replace("NMS_THRESH_TEST: 0.5", "NMS_THRESH_TEST: 0.7")},
-        {"categories": []},
-    ):
-        torch.save({**saved, **change}, path)
-        with pytest.raises(UserError, match=r"model\.pth: not as it was written"):
-            load_model(path)
-    torch.save({key: value for key, value in saved.items() if key != "digest"}, path)
-    with pytest.raises(UserError, match=r"model\.pth: not as it was written"):
-        load_model(path)
-    path.write_bytes(content[:-100])
-    with pytest.raises(UserError, match=r"model\.pth: not a model file"):
-        load_model(path)
-    damaged = edited(initial="teacher", weights=spec.digest)
-    path.write_bytes(flipped)
-    with pytest.raises(UserError, match=r"model\.pth: not as it was written"):
-        train(
-            damaged,
-            dataclasses.replace(files, model=tmp_path / "student.pth", initial_weights=path, checkpoint=tmp_path / "c"),
-            EACH,
-        )
-
-
-# --- background of generated images -----------------------------------------------------------------------------------
-
-
-def targets(generated: bool) -> Instances:
-    instances = Instances((96, 128))
-    instances.gt_boxes = Boxes(torch.tensor([[20.0, 10.0, 60.0, 80.0]]))
-    instances.gt_classes = torch.zeros(1, dtype=torch.long)
-    instances.gt_generated = torch.tensor([generated])
-    return instances
-
-
-def proposals() -> Instances:
-    instances = Instances((96, 128))
-    boxes = torch.tensor(
-        [[20.0, 10.0, 60.0, 80.0], [22.0, 12.0, 60.0, 78.0], [0.0, 0.0, 10.0, 10.0], [90.0, 50.0, 120.0, 90.0]]
-    )
-    instances.proposal_boxes = Boxes(boxes)
-    instances.objectness_logits = torch.zeros(len(boxes))
-    return instances
-
-
-@pytest.mark.parametrize("background", [True, False], ids=["as usual", "labelled only"])
-def test_generated_images_give_background_only_where_asked(background: bool) -> None:
-    categories = [{"id": 1, "name": "person", "keypoints": ["nose"]}]
-    torch.manual_seed(0)
-    model = build_model(build_config(edited(training={"generated_background": background}), categories))
-    features = model.backbone(torch.zeros(1, 3, 96, 128))
-    rpn = model.proposal_generator
-    anchors = rpn.anchor_generator([features[name] for name in rpn.in_features])
-    labels, _ = rpn.label_and_sample_anchors(anchors, [targets(False), targets(True)])
-    assert (labels[0] == 0).any()
-    assert (labels[1] == 0).any() == background
-    assert (labels[1] == 1).any()
-    with EventStorage():
-        sampled = model.roi_heads.label_and_sample_proposals(
-            [proposals(), proposals()], [targets(False), targets(True)]
-        )
-    outside = [(image.gt_classes == 1).sum().item() for image in sampled]
-    inside = [(image.gt_classes == 0).sum().item() for image in sampled]
-    assert outside == [2, 2 if background else 0]
-    # The two overlapping proposals, and the annotation itself.
-    assert inside == [3, 3]
-
-
-def test_training_without_background_of_generated_images_runs(world: World, tmp_path: Path) -> None:
-    spec = edited(training={"generated_background": False, "iterations": 2, "labelled_ratio": 0.0})
-    files = world.files(tmp_path)
-    train(spec, files, EACH)
-    assert {image["source"] for image in read_json(files.drawn)["images"]} == {"generated"}
-    assert all(math.isfinite(row["total_loss"]) for row in read_json_lines(files.metrics))
-    load_model(files.model)
-
-
-def test_sources_are_numbered_as_the_records_name_them() -> None:
-    assert (LABELLED, GENERATED) == (0, 1)

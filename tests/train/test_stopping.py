@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from datadistill.train import loop as training
-from datadistill.train.loop import ASK_EVERY, SaveCheckpoint, Stopped
+from datadistill.train import hooks as training
+from datadistill.train.hooks import ASK_EVERY, SaveCheckpoint, Stopped
 
 
 class _Asked:
