@@ -21,7 +21,7 @@ from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.label.labels import annotate, provenance
 from datadistill.label.thresholds import Thresholds, choose
-from datadistill.specs import PredictionsSpec, RefinementSpec
+from datadistill.specs import STAGE_VERSIONS, PredictionsSpec, RefinementSpec
 from datadistill.tasks.task import TASKS, get_task
 from datadistill.transforms import Transform
 
@@ -235,7 +235,7 @@ def test_provenance_names_teacher_transforms_thresholds_and_versions() -> None:
     assert origin["digest"] == chosen.digest
     assert origin["libraries"]["inference"] == {"torch": ["2"]}
     assert {"python", "numpy", "pycocotools"} <= set(origin["libraries"]["annotate"])
-    assert origin["code"]["stage_versions"]["label_set"] == 1
+    assert origin["code"]["stage_versions"] == STAGE_VERSIONS
     json.dumps(origin, allow_nan=False)
 
 

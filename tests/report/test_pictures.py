@@ -149,8 +149,8 @@ def grid(shift: float = 0.0) -> np.ndarray:
 
 
 def test_ensemble(images, tmp_path, saved_figures):
-    """Size of the box: square root of 30 x 40, so keypoints further off than 3.46 px get a ring."""
-    astray = grid()
+    """Size of the box: square root of 30 x 40, so keypoints further than 3.46 px from the true ones get a ring."""
+    astray = grid(0.5)
     astray[3, 0] += 3.4
     astray[5, 0] += 3.6
     transforms = [("400", astray), ("400 flip", grid(1.0)), ("500", grid()), ("500 flip", grid())]
