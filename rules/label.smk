@@ -29,7 +29,7 @@ rule predict:
     shell:
         'python "$SCRIPTS/predict.py" --spec {params.spec:q} --model {input.model:q} --checkpoint {params.checkpoint:q}'
         " --split {input.split:q} --shard {wildcards.shard:q} --shards {wildcards.shards:q} --output {output:q}"
-        " --device {resources.device:q} --threads {threads:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --memory-format {resources.memory_format:q} --threads {threads:q} > {log:q} 2>&1"
 
 
 rule gate:
@@ -86,7 +86,7 @@ rule refine:
         'python "$SCRIPTS/refine.py" --spec {params.spec:q} --model {input.model:q} --split {input.split:q}'
         " --predictions {input.predictions:q} --gate {input.gate:q} --reuse {params.earlier:q}"
         " --shard {wildcards.shard:q} --shards {wildcards.shards:q} --output {output:q}"
-        " --device {resources.device:q} --threads {threads:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --memory-format {resources.memory_format:q} --threads {threads:q} > {log:q} 2>&1"
 
 
 rule choose_thresholds:

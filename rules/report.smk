@@ -104,7 +104,7 @@ rule explain_ensemble:
     shell:
         'python "$SCRIPTS/explain_ensemble.py" --spec {params.spec:q} --model {input.model:q} --split {input.split:q}'
         " --labels {input.labels:q} --truth {input.truth:q} --output {output:q}"
-        " --device {resources.device:q} --threads {threads:q} > {log:q} 2>&1"
+        " --device {resources.device:q} --memory-format {resources.memory_format:q} --threads {threads:q} > {log:q} 2>&1"
 
 
 rule figure:

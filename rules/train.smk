@@ -56,5 +56,5 @@ rule train:
         ' "$SCRIPTS/train.py" --spec {params.spec:q} --labelled {input.labelled:q} --label-set {input.label_set:q}'
         " --initial-weights {input.teacher:q} {input.weights:q} --teacher {input.proposals:q}"
         " --model {output.model:q} --metrics {output.metrics:q} --drawn {output.drawn:q} --checkpoint {params.checkpoint:q}"
-        " --checkpoint-every {resources.checkpoint_every:q} --device {resources.device:q} --threads {threads:q}"
+        " --checkpoint-every {resources.checkpoint_every:q} --device {resources.device:q} --memory-format {resources.memory_format:q} --threads {threads:q}"
         " --workers {resources.workers:q} --processes {resources.processes:q} >> {log:q} 2>&1"

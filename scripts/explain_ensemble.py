@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=40, help="people with the highest scores to choose from")
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--memory-format", choices=("auto", "channels_last", "contiguous"), default="auto")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
@@ -34,7 +35,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     labels = read_images(arguments.labels)
     teacher = labels["info"].get("teacher")
-    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device), teacher)
+    model, cfg, categories = load_model(
+        arguments.model, choose_device(arguments.device), teacher, memory_format=arguments.memory_format
+    )
     shown = explain_ensemble(
         model,
         cfg,

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=1, help="how many shards there are")
     parser.add_argument("--output", required=True, type=Path, help="detections (npz)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--memory-format", choices=("auto", "channels_last", "contiguous"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="threads that compute, and as many that read images")
     arguments = parser.parse_args()
 
@@ -36,7 +37,9 @@ def main() -> None:
     spec = parse_spec(PredictionsSpec, arguments.spec)
     split = read_images(arguments.split)
     ids = shard_ids((image["id"] for image in split["images"]), arguments.shard, arguments.shards)
-    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device), spec.model)
+    model, cfg, categories = load_model(
+        arguments.model, choose_device(arguments.device), spec.model, memory_format=arguments.memory_format
+    )
     if arguments.checkpoint:
         arguments.checkpoint.unlink(missing_ok=True)
 

@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=1, help="how many shards there are")
     parser.add_argument("--output", required=True, type=Path, help="detections with keypoints (npz)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--memory-format", choices=("auto", "channels_last", "contiguous"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="threads that compute, and as many that read images")
     arguments = parser.parse_args()
 
@@ -48,7 +49,12 @@ def main() -> None:
     predictions = predictions.of_images(shard_ids(image_ids(split), arguments.shard, arguments.shards))
     earlier = arguments.reuse.glob(f"*/{arguments.shard}-of-{arguments.shards}.npz") if arguments.reuse else ()
     reuse = load_reusable(sorted(earlier), spec.canonical())
-    model, cfg, categories = load_model(arguments.model, choose_device(arguments.device), lineage[-1].get("model"))
+    model, cfg, categories = load_model(
+        arguments.model,
+        choose_device(arguments.device),
+        lineage[-1].get("model"),
+        memory_format=arguments.memory_format,
+    )
 
     from datadistill.label.labels import library_versions
     from datadistill.label.refine import refine

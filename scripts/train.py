@@ -33,6 +33,7 @@ def main() -> int:
     )
     parser.add_argument("--checkpoint-every", type=int, default=1000, help="iterations")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--memory-format", choices=("auto", "channels_last", "contiguous"), default="auto")
     parser.add_argument("--processes", type=int, default=1, help="processes that torchrun was asked for")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes that read images, for each training process")
@@ -58,7 +59,7 @@ def main() -> int:
         arguments.checkpoint,
         arguments.teacher,
     )
-    options = TrainingOptions(device, arguments.workers, arguments.checkpoint_every)
+    options = TrainingOptions(device, arguments.memory_format, arguments.workers, arguments.checkpoint_every)
     try:
         train(model_spec(json.loads(arguments.spec)), files, options)
     except Stopped as stopped:

@@ -108,11 +108,16 @@ def trained(model: torch.nn.Module, cfg: Any, iterations: int = 3) -> list[dict[
     return losses
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_losses_and_weights_of_a_few_iterations_are_detectron2s(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "memory_format"), [*((name, "auto") for name in NETWORKS), (next(iter(NETWORKS)), "contiguous")]
+)
+def test_losses_and_weights_of_a_few_iterations_are_detectron2s(name: str, memory_format: str) -> None:
     plain, cfg = built(NETWORKS[name])
     fast = copy.deepcopy(plain)
-    accelerate(fast)
+    accelerate(fast, memory_format)
+    kernels = [p for p in fast.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    last = [kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels]
+    assert set(last) == {memory_format == "auto"}
     assert list(fast.state_dict()) == list(plain.state_dict())
     start = {key: value.clone() for key, value in plain.state_dict().items()}
     expected, found = trained(plain, cfg), trained(fast, cfg)

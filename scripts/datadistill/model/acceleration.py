@@ -25,8 +25,13 @@ class Heatmaps(nn.Module):
         return x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
 
-def accelerate(model: nn.Module) -> None:
+MEMORY_FORMATS = ("auto", "channels_last", "contiguous")
+
+
+def accelerate(model: nn.Module, memory_format: str = "auto") -> None:
     """Replace modules of a detectron2 network, whose weights are loaded, by faster equivalents; in place.
+
+    `memory_format`: one of `MEMORY_FORMATS`; auto is channels_last on a CPU, where it was measured, and contiguous on a GPU.
 
     Before an optimizer is built, though it makes no difference to one: parameters stay the same objects.
     """
@@ -34,9 +39,11 @@ def accelerate(model: nn.Module) -> None:
     heads = model.roi_heads
     if getattr(heads, "keypoint_on", False) and isinstance(heads.keypoint_head, nn.Sequential):
         heads.keypoint_head.append(Heatmaps())
-    if next(model.parameters()).device.type != "cpu":
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if memory_format == "channels_last" or (memory_format == "auto" and on_cpu):
+        model.to(memory_format=torch.channels_last)
+    if not on_cpu:
         return
-    model.to(memory_format=torch.channels_last)
     for name in ("box_pooler", "keypoint_pooler"):
         pooler = getattr(heads, name, None)
         if MatrixROIPooler.can_replace(pooler):

@@ -182,7 +182,7 @@ def _configure_training(cfg: CfgNode, spec: ModelSpec) -> None:
 
 
 def load_model(
-    path: str | Path, device: str = "cpu", spec_digest: str | None = None
+    path: str | Path, device: str = "cpu", spec_digest: str | None = None, *, memory_format: str = "auto"
 ) -> tuple[torch.nn.Module, CfgNode, list[dict[str, Any]]]:
     """The network of a model file in evaluation mode, accelerated, its config and its COCO categories (sorted by id).
 
@@ -199,6 +199,6 @@ def load_model(
     cfg.MODEL.DEVICE = device
     model = build_model(cfg)
     model.load_state_dict(saved["model"])
-    accelerate(model)
+    accelerate(model, memory_format)
     model.eval()
     return model, cfg, saved["categories"]

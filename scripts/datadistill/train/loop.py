@@ -65,6 +65,7 @@ class TrainingOptions:
     """What changes speed and safety, never the result."""
 
     device: str = "cpu"
+    memory_format: str = "auto"
     workers: int = 0
     checkpoint_every: int = 1000
     metrics_every: int = 20
@@ -161,7 +162,7 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     torch.manual_seed(model_seed(spec.seed, _INITIAL_WEIGHTS, 0))
     model = build_model(cfg)
     _load_initial_weights(model, cfg, spec, files)
-    accelerate(model)
+    accelerate(model, options.memory_format)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
     device_ids = None if options.device == "cpu" else [int(os.environ.get("LOCAL_RANK", "0"))]

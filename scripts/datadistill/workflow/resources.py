@@ -29,10 +29,11 @@ def stage_resources(compute: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if isinstance(asked, Mapping)
     }
     train, label = compute["train"], compute["label"]
-    stages["label"] |= {"gpu": label["gpu"], "device": compute["device"]}
+    shared = {"device": compute["device"], "memory_format": compute["memory_format"]}
+    stages["label"] |= {"gpu": label["gpu"], **shared}
     stages["train"] |= {
         "gpu": train["gpu"],
-        "device": compute["device"],
+        **shared,
         # Doesn't grow: training goes on from its checkpoint, so another attempt needs no longer one.
         "runtime": train["runtime"],
         "processes": train["processes"],

@@ -218,6 +218,11 @@ class ComputeOptions:
     device: Literal["auto", "cpu", "cuda"] = key(
         "auto uses a GPU if the machine shows one; cuda without one is an error.", default="auto"
     )
+    memory_format: Literal["auto", "channels_last", "contiguous"] = key(
+        "How a network's tensors lie in memory: auto is channels_last on a CPU and contiguous on a GPU. On GPUs with tensor cores "
+        "channels_last pays together with reduced precision (docs/method.md).",
+        default="auto",
+    )
     vision_env: Literal["vision-cpu", "vision-cuda"] = key(
         "The conda environment of training and inference under --use-conda; vision-cuda needs a GPU, or CONDA_OVERRIDE_CUDA, "
         "to be solved.",
