@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from tiny_network import TINY
 
 from datadistill.model.network import build_config, import_detectron2
-from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec
+from datadistill.specs import ModelSpec, TrainingSpec
 from datadistill.transforms import TestScale
 
 NAMES = ["nose", "left_eye", "right_eye", "left_hip", "right_hip"]
@@ -23,17 +25,15 @@ SIZES = [(96, 128), (128, 96), (96, 128), (100, 150), (80, 200), (96, 128)]
 
 
 def _model_spec(task: str) -> ModelSpec:
-    network = NetworkSpec(
-        backbone="R-50",
-        norm="BN",
+    network = dataclasses.replace(
+        TINY,
         stem_channels=16,
-        res2_channels=16,
         width_per_group=8,
-        fpn_channels=16,
-        box_head_channels=32,
         keypoint_head_channels=(16, 16),
         anchor_sizes=(8, 16, 32, 64, 128),
+        proposals_train=None,
         proposals_test=60,
+        rois_per_image=None,
     )
     return ModelSpec(task, network, TrainingSpec(1, 1, 0.1), "", None, 1.0, 0, "random", None, 0, test_scale=TEST_SCALE)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_network import TINY
 from torch.nn import functional
 
 from datadistill.model.network import build_config, import_detectron2
@@ -28,15 +29,9 @@ from datadistill.model.frozen_norms import FoldedNorm, NormedConv2d, fold_frozen
 from datadistill.model.roi_align import MatrixROIPooler  # noqa: E402
 from datadistill.model.sparse_gradient import SparseGradientConv2d  # noqa: E402
 
-SMALL = NetworkSpec(
-    backbone="R-50",
+SMALL = dataclasses.replace(
+    TINY,
     norm="FrozenBN",
-    stem_channels=8,
-    res2_channels=16,
-    width_per_group=4,
-    fpn_channels=16,
-    box_head_channels=32,
-    keypoint_head_channels=(16,),
     anchor_sizes=(8, 16, 32, 64, 128),
     proposals_train=40,
     proposals_test=40,

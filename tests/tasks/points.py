@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from datadistill.tasks.task import Task, boxes_xywh, rounded
+from datadistill.tasks.task import Look, Task, boxes_xywh, rounded
 
 NAMES = ["centre"]
 FALL_OFF = 0.1
@@ -24,7 +24,6 @@ class Points(Task):
     stats: ClassVar = {"AP": 0, "AP50": 1}
     own_fields = ("keypoints",)
     coco_file = "instances"
-    refines = False
     default_count_instances = "all"
     picture_note = "Dots: centres"
 
@@ -71,9 +70,9 @@ class Points(Task):
 
         return KeypointSimilarity(lambda category: np.array([FALL_OFF]), name="points", phrase="a similarity of 0.5")
 
-    def draw(self, pen: Any, annotation: Mapping[str, Any], category: Mapping[str, Any], **settings: Any) -> None:
+    def draw(self, pen: Any, annotation: Mapping[str, Any], category: Mapping[str, Any], look: Look) -> None:
         x, y, _ = annotation["keypoints"]
-        pen.dot(x + 0.5, y + 0.5, settings["colour"] or settings["shade"], 3)
+        pen.dot(x + 0.5, y + 0.5, look.colour or look.shade, 3)
 
 
 TASK = Points()

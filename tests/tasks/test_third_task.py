@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from points import TASK as POINTS
+from tiny_network import TINY
 
 from datadistill.errors import UserError
 from datadistill.evaluate.label_quality import label_quality
@@ -23,7 +24,6 @@ from datadistill.specs import (
     EvaluationSpec,
     LabelSetSpec,
     ModelSpec,
-    NetworkSpec,
     PredictionsSpec,
     TrainingSpec,
 )
@@ -34,19 +34,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 SCALE = TestScale(96, 128)
 MODEL = ModelSpec(
     task="points",
-    network=NetworkSpec(
-        norm="BN",
-        stem_channels=8,
-        res2_channels=16,
-        width_per_group=4,
-        fpn_channels=16,
-        box_head_channels=32,
-        keypoint_head_channels=(16,),
-        anchor_sizes=(16, 32, 64, 128, 256),
-        proposals_train=32,
-        proposals_test=32,
-        rois_per_image=16,
-    ),
+    network=TINY,
     training=TrainingSpec(
         iterations=3,
         batch_size=2,

@@ -10,17 +10,12 @@ import torch
 from detectron2.modeling import build_model
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
-from training_world import World, edited
+from training_world import EACH, World, edited
 
 from datadistill.files import read_json, read_json_lines
 from datadistill.model.network import build_config, load_model
-from datadistill.train.loop import TrainingOptions, train
+from datadistill.train.loop import train
 from datadistill.train.sampling import GENERATED, LABELLED
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-# Long enough to be interrupted in the middle, and for one row of metrics before the last.
-LONG = edited(training={"iterations": 36})
-EACH = TrainingOptions(metrics_every=1, log_seconds=1e9)
 
 
 def targets(generated: bool) -> Instances:

@@ -17,47 +17,15 @@ from typing import Any
 
 import pytest
 import torch
-from training_world import SPEC, World, edited
+from training_world import EACH, LONG, SCRIPTS, SPEC, World, assert_same_results, command, edited, weights
 
 from datadistill.errors import UserError
-from datadistill.files import canonical_json, read_json, read_json_lines
+from datadistill.files import read_json, read_json_lines
 from datadistill.specs import ModelSpec
 from datadistill.train import loop as training
 from datadistill.train.hooks import Stopped
 from datadistill.train.loop import TrainingFiles, TrainingOptions, load_sources, train
 from datadistill.train.sampling import MixedSampler
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-# Long enough to be interrupted in the middle, and for one row of metrics before the last.
-LONG = edited(training={"iterations": 36})
-EACH = TrainingOptions(metrics_every=1, log_seconds=1e9)
-
-
-def weights(files: TrainingFiles) -> dict[str, torch.Tensor]:
-    return torch.load(files.model, weights_only=True)["model"]
-
-
-def assert_same_weights(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
-    assert left.keys() == right.keys()
-    different = [name for name in left if not torch.equal(left[name], right[name])]
-    assert not different
-
-
-def assert_same_results(left: TrainingFiles, right: TrainingFiles) -> None:
-    """Equal weights, metrics and record of draws, bit for bit."""
-    assert_same_weights(weights(left), weights(right))
-    assert read_json_lines(left.metrics) == read_json_lines(right.metrics)
-    assert left.drawn.read_bytes() == right.drawn.read_bytes()
-
-
-def command(spec: ModelSpec, files: TrainingFiles, *extra: str) -> list[str]:
-    """The arguments of scripts/train.py."""
-    line = ["--spec", canonical_json(spec.canonical()), "--labelled", str(files.labelled)]
-    if files.label_set:
-        line += ["--label-set", str(files.label_set)]
-    for name in ("model", "metrics", "drawn", "checkpoint"):
-        line += [f"--{name}", str(getattr(files, name))]
-    return [*line, "--device", "cpu", *extra]
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +34,6 @@ def undisturbed(world: World, tmp_path_factory: pytest.TempPathFactory) -> Train
     files = world.files(tmp_path_factory.mktemp("undisturbed"))
     train(LONG, files, TrainingOptions())
     return files
-
-
-@pytest.fixture(scope="module")
-def teacher(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelSpec, TrainingFiles]:
-    """A model of labelled images alone, and its files."""
-    spec = edited(label_set=None, training={"iterations": 10, "labelled_ratio": 1.0})
-    files = world.files(tmp_path_factory.mktemp("teacher"), label_set=False)
-    train(spec, files, EACH)
-    return spec, files
 
 
 # --- an undisturbed run -----------------------------------------------------------------------------------------------

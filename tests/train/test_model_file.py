@@ -7,41 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_world import SPEC, World, edited
+from training_world import EACH, SPEC, World, edited, weights
 
 from datadistill.errors import UserError
 from datadistill.files import read_json
 from datadistill.model.network import load_model
 from datadistill.specs import ModelSpec, model_spec
 from datadistill.train import loop as training
-from datadistill.train.loop import TrainingFiles, TrainingOptions, train
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-# Long enough to be interrupted in the middle, and for one row of metrics before the last.
-LONG = edited(training={"iterations": 36})
-EACH = TrainingOptions(metrics_every=1, log_seconds=1e9)
-
-
-def weights(files: TrainingFiles) -> dict[str, torch.Tensor]:
-    return torch.load(files.model, weights_only=True)["model"]
-
-
-def assert_same_weights(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
-    assert left.keys() == right.keys()
-    different = [name for name in left if not torch.equal(left[name], right[name])]
-    assert not different
-
-
-@pytest.fixture(scope="module")
-def teacher(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelSpec, TrainingFiles]:
-    """A model of labelled images alone, and its files."""
-    spec = edited(label_set=None, training={"iterations": 10, "labelled_ratio": 1.0})
-    files = world.files(tmp_path_factory.mktemp("teacher"), label_set=False)
-    train(spec, files, EACH)
-    return spec, files
-
-
-# --- an undisturbed run -----------------------------------------------------------------------------------------------
+from datadistill.train.loop import TrainingFiles, train
 
 
 def test_fine_tuning_starts_from_the_teachers_weights(

@@ -12,42 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.modeling import build_model
-from training_world import SPEC, World, edited
+from training_world import EACH, SCRIPTS, SPEC, World, assert_same_weights, command, edited, weights
 
 from datadistill.devices import choose_device
 from datadistill.errors import UserError
-from datadistill.files import canonical_json, read_json, read_json_lines
+from datadistill.files import read_json, read_json_lines
 from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
 from datadistill.train import loop as training
 from datadistill.train.hooks import join_processes
-from datadistill.train.loop import TrainingFiles, TrainingOptions, load_sources, train
+from datadistill.train.loop import load_sources, train
 from datadistill.train.sampling import Deal, MixedSampler
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-# Long enough to be interrupted in the middle, and for one row of metrics before the last.
-LONG = edited(training={"iterations": 36})
-EACH = TrainingOptions(metrics_every=1, log_seconds=1e9)
-
-
-def weights(files: TrainingFiles) -> dict[str, torch.Tensor]:
-    return torch.load(files.model, weights_only=True)["model"]
-
-
-def assert_same_weights(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
-    assert left.keys() == right.keys()
-    different = [name for name in left if not torch.equal(left[name], right[name])]
-    assert not different
-
-
-def command(spec: ModelSpec, files: TrainingFiles, *extra: str) -> list[str]:
-    """The arguments of scripts/train.py."""
-    line = ["--spec", canonical_json(spec.canonical()), "--labelled", str(files.labelled)]
-    if files.label_set:
-        line += ["--label-set", str(files.label_set)]
-    for name in ("model", "metrics", "drawn", "checkpoint"):
-        line += [f"--{name}", str(getattr(files, name))]
-    return [*line, "--device", "cpu", *extra]
 
 
 @pytest.mark.parametrize(("asked", "started"), [(2, "1"), (1, "2"), (4, "2")])

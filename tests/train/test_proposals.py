@@ -14,7 +14,8 @@ from detectron2.data import transforms as T
 from detectron2.modeling import build_model
 from detectron2.structures import Boxes, BoxMode, Instances
 from detectron2.utils.events import EventStorage
-from training_world import NETWORK, World, edited
+from tiny_network import TINY
+from training_world import World, edited
 
 from datadistill.errors import UserError
 from datadistill.files import read_json_lines
@@ -88,7 +89,7 @@ def test_training_leaves_the_proposal_network_as_it_was(trained: tuple[TrainingF
 
 
 def test_in_training_as_many_proposals_as_joint_training_has() -> None:
-    few = edited(STUDENT, network=dataclasses.replace(NETWORK, proposals_train=24, proposals_test=8))
+    few = edited(STUDENT, network=dataclasses.replace(TINY, proposals_train=24, proposals_test=8))
     model = network(few, 0)
     images = model.preprocess_image([image()])
     targets = [Instances((96, 128), gt_boxes=Boxes(torch.tensor([[10.0, 10.0, 50.0, 80.0]])))]
@@ -112,7 +113,7 @@ def test_a_student_that_teaches_hands_the_same_proposals_on() -> None:
 
 
 def test_a_teacher_of_another_network_is_refused() -> None:
-    wider = edited(TEACHER, network=dataclasses.replace(NETWORK, fpn_channels=32))
+    wider = edited(TEACHER, network=dataclasses.replace(TINY, fpn_channels=32))
     with pytest.raises(UserError, match=r"t\.pth: its proposal network can't be taken over .*the student's network"):
         take_over(network(STUDENT, 0), network(wider, 0).state_dict(), "t.pth")
 

@@ -1,4 +1,4 @@
-"""A tiny network, a few rendered images, and all that training reads: seconds on one core."""
+"""A few rendered images, short schedules of a tiny network, and what tests ask of a finished training."""
 
 from __future__ import annotations
 
@@ -8,26 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datadistill.files import file_digest
-from datadistill.specs import ModelSpec, NetworkSpec, TrainingSpec
-from datadistill.train.loop import TrainingFiles
+import torch
+from tiny_network import TINY
+
+from datadistill.files import canonical_json, file_digest, read_json_lines
+from datadistill.specs import ModelSpec, TrainingSpec
+from datadistill.train.loop import TrainingFiles, TrainingOptions
 from datadistill.transforms import TestScale
 from rendered.scene import SceneSpec, render_images
 
-NETWORK = NetworkSpec(
-    backbone="R-50",
-    norm="BN",
-    stem_channels=8,
-    res2_channels=16,
-    width_per_group=4,
-    fpn_channels=16,
-    box_head_channels=32,
-    keypoint_head_channels=(16,),
-    anchor_sizes=(16, 32, 64, 128, 256),
-    proposals_train=32,
-    proposals_test=32,
-    rois_per_image=16,
-)
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TRAINING = TrainingSpec(
     iterations=6,
     batch_size=2,
@@ -39,7 +29,7 @@ TRAINING = TrainingSpec(
 )
 SPEC = ModelSpec(
     task="keypoints",
-    network=NETWORK,
+    network=TINY,
     training=TRAINING,
     labelled="labelled",
     label_set="labels",
@@ -56,6 +46,11 @@ def edited(spec: ModelSpec = SPEC, *, training: dict[str, Any] | None = None, **
     """`spec` with changes to it and to its schedule."""
     schedule = dataclasses.replace(spec.training, **(training or {}))
     return dataclasses.replace(spec, training=schedule, **changes)
+
+
+# Long enough to be interrupted in the middle, and for one row of metrics before the last.
+LONG = edited(training={"iterations": 36})
+EACH = TrainingOptions(metrics_every=1, log_seconds=1e9)
 
 
 @dataclass(frozen=True)
@@ -93,3 +88,30 @@ def rendered(folder: Path, name: str, seed: int, count: int) -> Path:
     path = folder / f"{name}.json"
     path.write_text(json.dumps(coco))
     return path
+
+
+def weights(files: TrainingFiles) -> dict[str, torch.Tensor]:
+    return torch.load(files.model, weights_only=True)["model"]
+
+
+def assert_same_weights(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    different = [name for name in left if not torch.equal(left[name], right[name])]
+    assert not different
+
+
+def assert_same_results(left: TrainingFiles, right: TrainingFiles) -> None:
+    """Equal weights, metrics and record of draws, bit for bit."""
+    assert_same_weights(weights(left), weights(right))
+    assert read_json_lines(left.metrics) == read_json_lines(right.metrics)
+    assert left.drawn.read_bytes() == right.drawn.read_bytes()
+
+
+def command(spec: ModelSpec, files: TrainingFiles, *extra: str) -> list[str]:
+    """The arguments of scripts/train.py."""
+    line = ["--spec", canonical_json(spec.canonical()), "--labelled", str(files.labelled)]
+    if files.label_set:
+        line += ["--label-set", str(files.label_set)]
+    for name in ("model", "metrics", "drawn", "checkpoint"):
+        line += [f"--{name}", str(getattr(files, name))]
+    return [*line, "--device", "cpu", *extra]

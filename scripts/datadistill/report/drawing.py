@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datadistill.tasks.task import Task
+from datadistill.tasks.task import Look, Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,16 +40,14 @@ def draw_annotations(
     annotations = list(annotations)
     for annotation in annotations:
         number = annotation["category_id"]
-        task.draw(
-            pen,
-            annotation,
-            categories[number],
+        look = Look(
             score=f"{annotation['score']:.2f}" if "score" in annotation else "",
             shade=BOX_COLOURS[order[number] % len(BOX_COLOURS)],
             colour=colour,
             # In a crowd only boxes with room for text get it.
             named=len(annotations) <= CROWDED or pen.inches(annotation["bbox"][2], 0) > 0.3,
         )
+        task.draw(pen, annotation, categories[number], look)
 
 
 def draw_truth(

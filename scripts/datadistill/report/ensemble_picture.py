@@ -13,7 +13,7 @@ from datadistill.report.drawing import WRONG, Pen
 from datadistill.report.figure_style import note_height, save_figure, style
 from datadistill.report.picture_rows import GAP, WIDTH, fixed_figure, join_sentences, picture_axes, read_picture
 from datadistill.report.right_keypoints import RIGHT_WITHIN
-from datadistill.tasks.task import Task, get_task
+from datadistill.tasks.task import RefiningTask, get_refining_task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def ensemble_figure(
     ensemble: np.ndarray,
     stem: str | Path,
     *,
-    task: Task,
+    task: RefiningTask,
     note: str,
     category: Mapping[str, Any],
     truth: np.ndarray | None = None,
@@ -90,7 +90,7 @@ def ensemble_from_json(values: Mapping[str, Any], stem: str | Path, *, note: str
         [(entry["label"], np.asarray(entry["points"], float)) for entry in values["transforms"]],
         np.asarray(values["ensemble"], float),
         stem,
-        task=get_task(values["task"]),
+        task=get_refining_task(values["task"]),
         note=note,
         category=values["category"],
         truth=None if truth is None else np.asarray(truth, float),

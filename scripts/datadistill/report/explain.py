@@ -13,7 +13,7 @@ from datadistill.errors import UserError
 from datadistill.label.refine import refine
 from datadistill.report.right_keypoints import right_shares
 from datadistill.specs import RefinementSpec
-from datadistill.tasks.task import Task, get_task
+from datadistill.tasks.task import RefiningTask, get_refining_task
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ def explain_ensemble(
     Returns `image` (path), `box` (xyxy), `score`, `transforms` (`label`, `points`), `ensemble`, `truth` (or None),
     `task` (its name, as the label set has it) and `category` (COCO's entry); points are (K, 3): x, y in continuous coordinates of the image, and score (truth: visibility).
     """
-    task = get_task(labels["info"]["task"])
+    task = get_refining_task(labels["info"]["task"])
     people = candidate_people(labels["annotations"], candidates)
     if not people:
         raise UserError("the label set has no instance to show; lower its thresholds")
@@ -131,7 +131,7 @@ def most_rescued(ensemble: np.ndarray, transforms: np.ndarray) -> int | None:
     return int(np.argmax(np.where(good, ensemble - transforms.mean(0), -np.inf)))
 
 
-def true_people(truth: Mapping[str, Any], task: Task, detections: Detections) -> list[np.ndarray | None]:
+def true_people(truth: Mapping[str, Any], task: RefiningTask, detections: Detections) -> list[np.ndarray | None]:
     """For each detection the keypoints, (K, 3) in continuous coordinates, of the true person whose box overlaps most (IoU of at
     least 0.5), or None."""
     of_image: dict[int, list[Mapping[str, Any]]] = {}
@@ -144,7 +144,7 @@ def true_people(truth: Mapping[str, Any], task: Task, detections: Detections) ->
     ]
 
 
-def _nearest_person(people: Sequence[Mapping[str, Any]], task: Task, box: np.ndarray) -> np.ndarray | None:
+def _nearest_person(people: Sequence[Mapping[str, Any]], task: RefiningTask, box: np.ndarray) -> np.ndarray | None:
     best, chosen = 0.5, None
     for person in people:
         x, y, w, h = person["bbox"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
 from datadistill.tasks.metrics import COCO_SIGMAS
-from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Task, rounded
+from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Look, RefiningTask, rounded
 from datadistill.values import excerpt, is_finite, is_integer, is_plain_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ LEFT, RIGHT = "#F5A623", "#3FA9F5"
 """Colours of a person's sides, so that an inverted person (the paper's Figure 3) can be seen."""
 
 
-class Keypoints(Task):
+class Keypoints(RefiningTask):
     """Boxes of people with keypoints; one threshold for boxes, and one for all types of keypoints."""
 
     name = "keypoints"
@@ -40,7 +40,6 @@ class Keypoints(Task):
     own_fields = ("keypoints",)
     scored_keypoints = len(COCO_SIGMAS)
     coco_file = "person_keypoints"
-    refines = True
     default_count_instances = "with_keypoints"
     picture_note = "Orange: a person's left; blue: right"
     gallery_by_category = False
@@ -159,25 +158,15 @@ class Keypoints(Task):
         points = np.insert(pixel_indices(detections.keypoints[..., :2]), 2, 2.0, axis=2)
         return {"keypoints": points.reshape(len(detections), -1).tolist()}
 
-    def draw(
-        self,
-        pen: Pen,
-        annotation: Mapping[str, Any],
-        category: Mapping[str, Any],
-        *,
-        score: str,
-        shade: str,
-        colour: str | None,
-        named: bool,
-    ) -> None:
+    def draw(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any], look: Look) -> None:
         """A person in a thin box with its score; one whose keypoints aren't known, as an object."""
         if "keypoints" not in annotation or not category.get("keypoints"):
-            super().draw(pen, annotation, category, score=score, shade=shade, colour=colour, named=named)
+            super().draw(pen, annotation, category, look)
             return
         # Thinner for small people, measured on paper.
         size = min(max(0.35 + 0.55 * pen.inches(annotation["bbox"][3], 1), 0.4), 1.2)
         self.draw_points(pen, self.points(annotation), category, size=size)
-        pen.box(annotation["bbox"], colour or pen.neutral, 1.4 if colour else 0.5, score)
+        pen.box(annotation["bbox"], look.colour or pen.neutral, 1.4 if look.colour else 0.5, look.score)
 
     def draw_truth(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any]) -> None:
         """A person as plain lines; one without labelled keypoints as an object."""

@@ -21,7 +21,6 @@ class Objects(Task):
     iou_type = "bbox"
     stats: ClassVar = {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "APm": 4, "APl": 5}
     coco_file = "instances"
-    refines = False
     default_count_instances = "all"
 
     def has_target(self, annotation: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ import importlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
@@ -48,6 +49,17 @@ COORDINATE_DECIMALS = 3
 SCORE_DECIMALS = 6
 
 
+@dataclass(frozen=True)
+class Look:
+    """How an annotation is drawn: its `score` as text, its category's `shade`, a `colour` that overrides every other one of
+    boxes, and whether name and score are written (`named`)."""
+
+    score: str
+    shade: str
+    colour: str | None
+    named: bool
+
+
 class Task(ABC):
     """What differs between tasks. Everything else in the chain is shared.
 
@@ -57,8 +69,8 @@ class Task(ABC):
     - `own_fields`: the fields of a COCO annotation, beside box and area, that hold what this task predicts.
     - `scored_keypoints`: the number of keypoints that its metrics are defined for; None: any.
     - `coco_file`: how the files of COCO's releases that this task reads begin.
-    - `refines`: the labels need a second pass over boxes that survive a gate (keypoints from averaged heatmaps).
-      A task that doesn't refine merges the boxes of all transforms in its one pass.
+    - `refines`: the labels need a second pass over boxes that survive a gate (see `RefiningTask`). A task that doesn't
+      refine merges the boxes of all transforms in its one pass.
     - `picture_note`: what a picture with its labels says about their colours; `gallery_by_category`: a gallery shows an
       image a category (else the most confident ones, and some at random).
     - `default_count_instances`: which labelled instances the threshold's target counts, "with_keypoints" or "all".
@@ -71,7 +83,7 @@ class Task(ABC):
     own_fields: ClassVar[tuple[str, ...]] = ()
     scored_keypoints: ClassVar[int | None] = None
     coco_file: ClassVar[str]
-    refines: ClassVar[bool]
+    refines: ClassVar[bool] = False
     default_count_instances: ClassVar[str]
 
     @property
@@ -167,30 +179,10 @@ class Task(ABC):
         """Columns of COCO annotations of `detections` that `draw` needs, beside box, category and score."""
         return {}
 
-    def draw(
-        self,
-        pen: Pen,
-        annotation: Mapping[str, Any],
-        category: Mapping[str, Any],
-        *,
-        score: str,
-        shade: str,
-        colour: str | None,
-        named: bool,
-    ) -> None:
-        """Draw an annotation: here its box, in its category's `shade` with name and `score`, the text only if `named`.
-
-        `colour` overrides every other colour of boxes.
-        """
-        pen.box(annotation["bbox"], colour or shade, 1.2, f"{category['name']} {score}" if named else "")
-
-    def points(self, annotation: Mapping[str, Any]) -> Any:
-        """(K, 3) positions in continuous coordinates, and visibilities, of an annotation; for tasks that refine."""
-        raise NotImplementedError(f"task {self.name} has no points")
-
-    def draw_points(self, pen: Pen, points: Any, category: Mapping[str, Any], *, size: float) -> None:
-        """Draw (K, 3) points in continuous coordinates, but those whose third value is 0; for tasks that refine."""
-        raise NotImplementedError(f"task {self.name} has no points")
+    def draw(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any], look: Look) -> None:
+        """Draw an annotation: here its box, with its category's name and its score."""
+        text = f"{category['name']} {look.score}" if look.named else ""
+        pen.box(annotation["bbox"], look.colour or look.shade, 1.2, text)
 
     def draw_truth(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any]) -> None:
         """Draw an instance of the hidden truth: thin, in the pen's colour for it."""
@@ -236,6 +228,20 @@ class Task(ABC):
         )
 
 
+class RefiningTask(Task):
+    """A task whose labels hold points from the averaged heatmaps of a second pass, over boxes that survive a gate."""
+
+    refines = True
+
+    @abstractmethod
+    def points(self, annotation: Mapping[str, Any]) -> Any:
+        """(K, 3) positions in continuous coordinates, and visibilities, of an annotation."""
+
+    @abstractmethod
+    def draw_points(self, pen: Pen, points: Any, category: Mapping[str, Any], *, size: float) -> None:
+        """Draw (K, 3) points in continuous coordinates, but those whose third value is 0."""
+
+
 def boxes_xywh(detections: Detections) -> Any:
     """Boxes as COCO writes them, (N, 4) float64: left, top, width and height in continuous coordinates."""
     boxes = detections.boxes.astype("float64")
@@ -277,4 +283,9 @@ def get_task(name: str) -> Task:
     return task
 
 
-__all__ = ["TASKS", "TASKS_VARIABLE", "Task", "boxes_xywh", "get_task", "ratio", "rounded", "rows", "task_modules"]
+def get_refining_task(name: str) -> RefiningTask:
+    """The task of that name, which must be one that refines."""
+    task = get_task(name)
+    if not isinstance(task, RefiningTask):
+        raise UserError(f"task: {name} has no points from several transforms to show; leave the figure out")
+    return task

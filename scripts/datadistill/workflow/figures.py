@@ -10,7 +10,8 @@ from datadistill.errors import UserError
 from datadistill.files import canonical_json
 from datadistill.workflow.entries import by_name
 from datadistill.workflow.experiments import Experiments
-from datadistill.workflow.registry import Evaluation, Explanation, LabelSet, Model, Quality, Result
+from datadistill.workflow.registry import Evaluation, LabelSet, Model, Result
+from datadistill.workflow.report_registry import Explanation, Quality
 
 Entry = Mapping[str, Any]
 

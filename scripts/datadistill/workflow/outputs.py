@@ -13,7 +13,8 @@ from datadistill.tasks.task import get_task
 from datadistill.workflow.entries import baseline_rows, by_name, row_models
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.figures import evaluation_files, figure, quality
-from datadistill.workflow.registry import Evaluation, Quality, Result, ThresholdsPage
+from datadistill.workflow.registry import Evaluation, Result
+from datadistill.workflow.report_registry import Quality, ThresholdsPage
 
 TABLE_SUFFIXES = ("md", "csv", "tex")
 FIGURE_SUFFIXES = ("png", "pdf")

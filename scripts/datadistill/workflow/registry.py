@@ -6,6 +6,7 @@ make, and what it `rests_on` (which `needs` walks along).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +19,7 @@ from datadistill.workflow.paths import Paths
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(ABC):
     """What one or two rules make. Results of one kind and `id` are the same, under whatever name of the config."""
 
     id: str
@@ -30,10 +31,10 @@ class Result:
     def __hash__(self) -> int:
         return hash((type(self), self.id))
 
-    @cached_property
+    @property
+    @abstractmethod
     def files(self) -> tuple[str, ...]:
         """The paths that its rules make, the one that others read first."""
-        raise NotImplementedError
 
     @property
     def file(self) -> str:
@@ -349,52 +350,3 @@ class Evaluation(Specified):
 
 
 # --- what reports are made of
-
-
-@dataclass(frozen=True, eq=False)
-class Quality(Result):
-    """How good a label set is against the hidden truth, beside another label set of the same split where there is one."""
-
-    label_set: LabelSet
-    alternative: LabelSet | None
-
-    @cached_property
-    def files(self) -> tuple[str, ...]:
-        return self.label_set.made("quality.json"), self.label_set.made("quality.md")
-
-    @property
-    def rests_on(self) -> tuple[Result, ...]:
-        shown = (self.label_set, self.alternative, self.label_set.truth)
-        return tuple(result for result in shown if result is not None)
-
-
-@dataclass(frozen=True, eq=False)
-class ThresholdsPage(Result):
-    """The page about a label set's thresholds."""
-
-    label_set: LabelSet
-
-    @cached_property
-    def files(self) -> tuple[str, ...]:
-        return (self.label_set.made("thresholds.md"),)
-
-    @property
-    def rests_on(self) -> tuple[Result, ...]:
-        return (self.label_set,)
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation(Result):
-    """What a figure of kind ensemble shows of a label set: one person, every transform, and the ensemble."""
-
-    label_set: LabelSet
-    refinement: Refinement
-
-    @cached_property
-    def files(self) -> tuple[str, ...]:
-        return (self.paths.figure_data(self.id),)
-
-    @property
-    def rests_on(self) -> tuple[Result, ...]:
-        truth = [self.label_set.truth] if self.label_set.truth else []
-        return (self.label_set, self.label_set.teacher, self.label_set.split, *truth)
