@@ -39,7 +39,7 @@ from datadistill.workflow.outputs import (
 )
 from datadistill.workflow.outside import file_state, reach_outside
 from datadistill.workflow.resources import stage_resources
-from datadistill.workflow.rule_inputs import ids, networks_from, shard_pattern, spec_of
+from datadistill.workflow.rule_inputs import ids, shard_pattern, spec_of
 
 try:
     for path in workflow.config_settings.configfiles or []:
@@ -61,7 +61,7 @@ EVALUATIONS, PAGES = EXPERIMENTS.evaluations, report_pages(EXPERIMENTS)
 THREADS = {stage: CONFIG["compute"][stage]["threads"] for stage in ("data", "train", "label")}
 RESOURCES = stage_resources(CONFIG["compute"])
 # As an environment variable for the same reason as the scripts: data that were moved rerun nothing.
-os.environ.update(DATA_ROOT=CONFIG["data_root"])
+os.environ.update(DATA_ROOT=CONFIG["data_root"], SOURCES=PATHS.sources)
 # Chosen by the config: a build for CUDA can't be solved where there is no GPU.
 VISION_ENVIRONMENT = f"../envs/{CONFIG['compute']['vision_env']}.yaml"
 

@@ -15,12 +15,11 @@ rule weights:
     resources:
         **RESOURCES["data"],
     params:
-        spec=lambda w: canonical_json(dict(EXPERIMENTS.weights[w.weights].source)),
         # No output: Snakemake would delete it, and other weights could take the place of those that models began with.
         record=PATHS.weights_record(),
-        networks=lambda w: canonical_json(networks_from(EXPERIMENTS.weights[w.weights], MODELS.values())),
+    # All runs share them, so nothing of one run may rerun this: what it needs to know is in a note.
     shell:
-        'python "$SCRIPTS/get_weights.py" --spec {params.spec:q} --networks {params.networks:q} --output {output:q}'
+        'python "$SCRIPTS/get_weights.py" --source "$SOURCES/weights/"{wildcards.weights:q}.json --output {output:q}'
         " --record {params.record:q} > {log:q} 2>&1"
 
 

@@ -7,7 +7,6 @@ fit is not put in place, so that a mended file is read again.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,17 +15,16 @@ from typing import Any
 from datadistill.data.downloads import Download, fetch_all
 from datadistill.errors import UserError, run_script
 from datadistill.files import atomic_write, file_digest, read_json, write_json
-from datadistill.model.weight_files import find_weights
+from datadistill.model.weight_files import find_weights, other_weights
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, type=json.loads, help="the config's entry of weights, as JSON")
     parser.add_argument(
-        "--networks",
-        type=json.loads,
-        default=[],
-        help='networks that start from them, as JSON: [{"task", "network"}, ...]',
+        "--source",
+        required=True,
+        type=Path,
+        help='JSON file: the config\'s entry of weights as "source", and "networks" that start from them: [{"task", "network"}]',
     )
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument(
@@ -36,19 +34,17 @@ def main() -> None:
         help="where from, size and digest, as JSON; other weights than before are refused",
     )
     arguments = parser.parse_args()
-    source, output = arguments.spec, arguments.output
+    output, note = arguments.output, read_json(arguments.source, made=True)
+    source = note["source"]
     # Beside the output, in a folder of its own: an interrupted download goes on from there.
     folder = output.parent / ".fetching" / output.name
     origin, file = _bring(source, folder)
     found = file_digest(file, 64)
     known = read_json(arguments.record, made=True)["sha256"] if arguments.record.exists() else found
     try:
-        _check(origin, file, found, source.get("sha256"), arguments.networks)
+        _check(origin, file, found, source.get("sha256"), note["networks"])
         if found != known:
-            raise UserError(
-                f"{origin}: SHA-256 is {found}, but models began with {known} as {output.name}; "
-                f"give other weights a `release` in the config, or delete {arguments.record} and those models"
-            )
+            raise UserError(other_weights(origin, found, known, output.name, str(arguments.record)))
     except UserError:
         # Else the same bytes would be found there the next time.
         shutil.rmtree(folder, ignore_errors=True)

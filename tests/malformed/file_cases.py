@@ -213,15 +213,11 @@ def weights(content: bytes | Callable[[Path], Any], name: str = "w.pth", **entry
         path = folder / name
         content(path) if callable(content) else path.write_bytes(content)
         source = {"name": "R-50", **(entry or {"path": str(path)})}
-        return [
-            *(
-                "--spec",
-                json.dumps(source),
-                "--networks",
-                json.dumps([{"task": "objects", "network": {"backbone": "R-50"}}]),
-            ),
-            *("--output", str(folder / "out" / "R-50.weights"), "--record", str(folder / "out" / "R-50.json")),
-        ]
+        networks = [{"task": "objects", "network": {"backbone": "R-50"}}]
+        note = folder / "note.json"
+        note.write_text(json.dumps({"source": source, "networks": networks}), encoding="utf-8")
+        out = folder / "out"
+        return ["--source", str(note), "--output", str(out / "R-50.weights"), "--record", str(out / "R-50.json")]
 
     return build
 

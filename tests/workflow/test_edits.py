@@ -142,9 +142,9 @@ def test_what_the_gate_may_not_cover_is_refined_before_labels_are_made(
     ("edit", "expected"),
     [
         (labelling("gate_margin: 4"), {}),
-        (lambda text: text.replace("path: weights.pkl}", "path: elsewhere/w.pth}"), {"weights": 1}),
-        (lambda text: text.replace("path: weights.pkl}", "url: 'https://example.org/w.pkl'}"), {"weights": 1}),
-        (lambda text: text.replace("path: weights.pkl}", "path: weights.pkl, sha256: 0123abcd}"), {"weights": 1}),
+        (lambda text: text.replace("path: weights.pkl}", "path: elsewhere/w.pth}"), {}),
+        (lambda text: text.replace("path: weights.pkl}", "url: 'https://example.org/w.pkl'}"), {}),
+        (lambda text: text.replace("path: weights.pkl}", "path: weights.pkl, sha256: 0123abcd}"), {}),
         (
             lambda text: text.replace("images: 6, seed: 3}", "images: 6, seed: 4}"),
             {"render": 1, "split": 1, "check_leaks": 2, "predict": 3, "refine": 1, "score": 3, "table": 2, "figure": 2},
@@ -189,6 +189,6 @@ def test_more_shards_predict_again_and_train_the_student_on_the_same_spec(finish
 
 def test_another_run_shares_nothing(finished: Path, tmp_path: Path) -> None:
     jobs = planned(finished, tmp_path, lambda text: text.replace("run: smallest", "run: another"))
-    # But weights, which all runs share.
+    # But weights, which all runs share, whichever networks of theirs start from them.
     assert rules(jobs) + Counter(weights=1) == rules(plan_of_nothing(tmp_path))
     assert all(path.startswith("results/another/") for job in jobs for path in job.outputs)

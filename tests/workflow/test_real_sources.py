@@ -24,7 +24,7 @@ from datadistill.errors import UserError
 from datadistill.files import canonical_json
 from datadistill.workflow.config import complete_config
 from datadistill.workflow.experiments import Experiments, build_experiments
-from datadistill.workflow.outside import file_state
+from datadistill.workflow.outside import file_state, reach_outside
 
 Config = dict[str, Any]
 
@@ -213,8 +213,9 @@ def test_weights_are_checked_put_in_place_and_recorded(tmp_path: Path) -> None:
 
     def run(**entry: str) -> subprocess.CompletedProcess[str]:
         script = [sys.executable, str(REPOSITORY / "scripts" / "get_weights.py")]
-        entry_json = canonical_json({"name": "R-50", **entry})
-        arguments = ["--spec", entry_json, "--output", str(output), "--record", str(record)]
+        note = tmp_path / "note.json"
+        note.write_text(canonical_json({"source": {"name": "R-50", **entry}, "networks": []}), encoding="utf-8")
+        arguments = ["--source", str(note), "--output", str(output), "--record", str(record)]
         return subprocess.run([*script, *arguments], capture_output=True, text=True, check=False)
 
     assert run(path=str(source), sha256=digest[:8]).returncode == 0
@@ -238,6 +239,37 @@ def test_weights_are_checked_put_in_place_and_recorded(tmp_path: Path) -> None:
     assert "give other weights a `release`" in other.stderr
     assert json.loads(record.read_text())["sha256"] == digest
     assert output.stat().st_size == size
+
+
+def test_weights_in_place_are_compared_with_what_the_config_says_now(
+    smallest: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.pth").write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+
+    def reach(**entry: str) -> dict[str, Any]:
+        experiments = build(with_weights(smallest, "R-50", **entry))
+        reach_outside(experiments)
+        return json.loads(Path(experiments.paths.weights_source("R-50")).read_text(encoding="utf-8"))
+
+    note = reach(path="mine.pth")
+    assert note["source"] == {"name": "R-50", "path": "mine.pth"}
+    assert [(entry["task"], entry["network"]["backbone"]) for entry in note["networks"]] == [("keypoints", "R-50")]
+    # As the rule leaves them.
+    Path("results/weights").mkdir()
+    Path("results/weights/R-50.weights").write_bytes(b"weights")
+    record = {"source": "mine.pth", "sha256": digest, "size": 7}
+    Path("results/weights/R-50.json").write_text(json.dumps(record), encoding="utf-8")
+    (tmp_path / "moved.pth").write_bytes(b"weights")
+    for entry in ({"path": "mine.pth"}, {"path": "moved.pth"}, {"path": "gone.pth", "sha256": digest[:8]}):
+        reach(**entry)
+    (tmp_path / "moved.pth").write_bytes(b"others")
+    for entry in ({"path": "moved.pth"}, {"path": "mine.pth", "sha256": "0123abcd"}):
+        with pytest.raises(
+            UserError, match=f"models began with {digest} as R-50.weights; give other weights a `release`"
+        ):
+            reach(**entry)
 
 
 # --- names of evaluations, rows and targets

@@ -34,3 +34,11 @@ def find_weights(path: str | Path) -> Path:
     if not file.is_file():
         raise UserError(f"{text}: the package {package!r} has no file {inside!r}")
     return file
+
+
+def other_weights(origin: str, found: str, known: str, name: str, record: str) -> str:
+    """What to say when weights differ from those that models began with."""
+    return (
+        f"{origin}: SHA-256 is {found}, but models began with {known} as {name}; give other weights a `release` in the config, "
+        f"or delete {record}, {name} and those models"
+    )

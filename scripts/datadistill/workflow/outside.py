@@ -8,31 +8,61 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from datadistill.data.images import content_hash
 from datadistill.data.specs import VideosSplit
 from datadistill.data.splits import Split as SplitFile
 from datadistill.data.splits import read_split
 from datadistill.errors import UserError
-from datadistill.files import write_json
+from datadistill.files import file_digest, read_json, write_json
+from datadistill.keys import plain
+from datadistill.model.weight_files import find_weights, other_weights
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.paths import Paths
-from datadistill.workflow.registry import Split
+from datadistill.workflow.registry import Model, Split, Weights
 
 CHECKED = 32
 """Images that are compared when a folder of images has moved: enough to tell another data set, and quickly read."""
 
 
 def reach_outside(experiments: Experiments) -> None:
-    """Make links and notes of all splits of a run.
+    """Make links and notes of all splits of a run, and notes of its initial weights.
 
-    Raises `UserError` when a folder of images has moved, and does not hold the images that the split was made from.
+    Raises `UserError` when a folder of images has moved, and does not hold the images that the split was made from, or when
+    other weights lie where those came from that models began with.
     """
     for split in experiments.splits.values():
         write_json(experiments.paths.split_source(split.id), _rest(split, experiments.paths))
         if folder := split.spec.folder():
             _link_images(split, os.path.abspath(folder), experiments.paths)
+    for weights in experiments.weights.values():
+        networks = _networks_from(weights, experiments.models.values())
+        note = {"source": dict(weights.source), "networks": networks}
+        write_json(experiments.paths.weights_source(weights.id), note)
+        _check_weights(weights.source, Path(weights.file), Path(experiments.paths.weights_record(weights.id)))
+
+
+def _networks_from(weights: Weights, models: Iterable[Model]) -> list[dict[str, Any]]:
+    """The networks that start from some initial weights, each once, with a task that has it: what the weights must fit."""
+    networks = {model.spec.network: model.task for model in models if model.initial == weights}
+    return [{"task": task, "network": plain(network)} for network, task in networks.items()]
+
+
+def _check_weights(source: Mapping[str, Any], file: Path, record: Path) -> None:
+    """Are weights that are in place still those that the config describes? Where they lie now is read only if that changed."""
+    if not file.exists() or not record.exists():
+        return
+    known = read_json(record, made=True)
+    if found := source.get("sha256"):
+        if not known["sha256"].startswith(found):
+            raise UserError(other_weights(source["name"], found, known["sha256"], file.name, str(record)))
+    elif "path" in source and source["path"] != known["source"]:
+        found = file_digest(find_weights(source["path"]), 64)
+        if found != known["sha256"]:
+            raise UserError(other_weights(source["path"], found, known["sha256"], file.name, str(record)))
 
 
 def _rest(split: Split, paths: Paths) -> dict[str, object]:

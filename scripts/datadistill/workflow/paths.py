@@ -28,7 +28,15 @@ class Paths:
 
     def split_source(self, split: str = "{split}") -> str:
         """Where a split's files lie and how they are checked: no result depends on it, so no rule declares it."""
-        return f"{self.base}/sources/{split}.json"
+        return f"{self.sources}/{split}.json"
+
+    @property
+    def sources(self) -> str:
+        return f"{self.base}/sources"
+
+    def weights_source(self, weights: str = "{weights}") -> str:
+        """Where weights come from, and the networks of this run that start from them: a note, like a split's."""
+        return f"{self.sources}/weights/{weights}.json"
 
     def scene_annotations(self, split: str = "{split}") -> str:
         """What the renderer says of its scenes, before the images are checked."""

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from datadistill.files import canonical_json
-from datadistill.keys import plain
-from datadistill.workflow.registry import Model, Result, Specified
+from datadistill.workflow.registry import Result, Specified
 
 NOTHING = "(?!)"
 """A regular expression that nothing matches."""
@@ -23,12 +22,6 @@ def ids(results: Iterable[Result]) -> str:
 def spec_of(results: Mapping[str, Specified], wildcard: str) -> Callable[[Any], str]:
     """A `params` function: the canonical spec of the result whose id the wildcard holds, as JSON."""
     return lambda wildcards: canonical_json(results[wildcards[wildcard]].spec.canonical())
-
-
-def networks_from(weights: Result, models: Iterable[Model]) -> list[dict[str, Any]]:
-    """The networks that start from some initial weights, each once, with a task that has it: what the weights must fit."""
-    networks = {model.spec.network: model.task for model in models if model.initial == weights}
-    return [{"task": task, "network": plain(network)} for network, task in networks.items()]
 
 
 def shard_pattern(paths: Sequence[str]) -> str:
