@@ -69,10 +69,10 @@ test: lint  ## lint, and all tests, end to end included
 
 benchmark: $(READY)  ## how fast this machine plans the configs, and trains and labels with the paper's ResNet-50 (benchmarks/README.md)
 	@PYTHONPATH=scripts python benchmarks/dry_runs.py --config config/demo.yaml config/paper.yaml --output benchmarks/results/dry_runs.json
-	PYTHONPATH=scripts python benchmarks/speed_ratios.py --output benchmarks/results/speed_ratios.json
 	for task in keypoints objects; do
 	  PYTHONPATH=scripts python benchmarks/network_speed.py --task $$task --output benchmarks/results/$$task.json
 	done
+	PYTHONPATH=scripts python benchmarks/speed_ratios.py --output benchmarks/results/speed_ratios.json
 
 test-kills: $(READY)  ## 20 kills of small runs at random moments; all files as without them (minutes)
 	@python tests/kills/kill_runs.py --kills 20

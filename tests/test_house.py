@@ -108,8 +108,9 @@ def test_no_script_imports_a_script() -> None:
     scripts = {path.stem: path for path in SCRIPTS.glob("*.py")}
     for path in [*scripts.values(), *MODULES.values()]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                assert node.module not in scripts, path
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            assert not set(names) & set(scripts), path
 
 
 def files() -> list[str]:

@@ -27,6 +27,12 @@ def run_script(main: Callable[[], int | None]) -> None:
         sys.stdout.flush()
     except UserError as error:
         status = _tell(str(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        status = _tell(
+            f"{error}: {sys.executable} lacks the package {package!r}; use the project's environment "
+            "(`make env`, then `. .venv/bin/activate`), or add the package to the environment of this rule in envs/"
+        )
     except OSError as error:
         if error.errno in DISK_FULL and error.filename is None:
             _discard_output()

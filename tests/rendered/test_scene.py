@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
 from rendered.clips import render_clips
 from rendered.scene import CATEGORIES, DOMAINS, KINDS, SceneSpec, render_images, render_scene
@@ -92,9 +93,8 @@ def test_saved_colours_are_rgb(tmp_path):
 
 
 def test_evaluator_reads_the_annotations(tmp_path):
-    coco = pytest.importorskip("pycocotools.coco")
     written = render_images(spec(), 6, tmp_path, 1, workers=1)
-    dataset = coco.COCO()
+    dataset = COCO()
     dataset.dataset = written
     dataset.createIndex()
     assert len(dataset.getAnnIds(catIds=[1])) == len(written["annotations"])

@@ -251,6 +251,7 @@ def test_curves_from_definitions(tmp_path, saved_figures):
     references = [{"label": "distilled", "x": 100, "evaluations": evaluation("d", 6.0)}]
     curve_from_definition("lengths", base | {"points": lengths, "references": references}, tmp_path / "l")
     assert [6.0] in lines_with(saved_figures[2].axes[0], [100])
+    assert len(saved_figures) == 3
     assert all(NOTE in texts(figure) for figure in saved_figures)
 
 

@@ -31,9 +31,6 @@ def test_fine_tuning_starts_from_the_teachers_weights(
         train(spec, world.files(tmp_path / "none"), EACH)
 
 
-# --- the model file ---------------------------------------------------------------------------------------------------
-
-
 def test_a_model_file_is_the_trained_module(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[torch.nn.Module] = []
     build = training.build_model
