@@ -36,6 +36,7 @@ for number in $(seq 0 $((gpus - 1))); do
 done
 
 # Without cgroups (a container has none): processes by their parents, memory by polling each second.
+# SlurmdTimeout: after so many seconds without an answer a node is down, and its jobs are requeued.
 # MinJobAge keeps finished jobs in squeue, which the executor asks where there is no accounting.
 cat > "$folder/slurm.conf" <<CONF
 ClusterName=test
@@ -66,6 +67,7 @@ SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 AccountingStorageType=accounting_storage/none
 MinJobAge=3600
+SlurmdTimeout=15
 KillWait=30
 OverTimeLimit=0
 GresTypes=gpu

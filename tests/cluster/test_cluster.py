@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -11,12 +10,9 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import torch
-import yaml
-from slurm_calls import CLUSTER, CONFIG, Chain, Starter, controller_answers, jobs, line, on_slurm, slurm, wait_for
+from slurm_calls import CLUSTER, Chain, Starter, controller_answers, line, on_slurm, slurm, wait_for
 
-from datadistill.workflow.config import load_config
-from datadistill.workflow.experiments import Experiments, build_experiments
+from datadistill.workflow.experiments import Experiments
 
 
 def test_the_chain_runs_from_data_to_tables(chain: Chain, experiments: Experiments) -> None:
@@ -72,52 +68,3 @@ def test_a_killed_controller_leaves_nothing_half_written(
     assert [(directory / name).read_bytes() for name in labels] == undisturbed
     # What is being written has a name of its own beside the result's: none was left.
     assert not list((directory / "results").rglob("*.tmp"))
-
-
-# --- training -----------------------------------------------------------------------------------------------------------
-
-
-ITERATIONS = 600
-
-
-def test_a_cancelled_training_ends_with_the_weights_of_an_undisturbed_one(
-    chain: Chain, call: Starter, tmp_path: Path
-) -> None:
-    content = yaml.safe_load(CONFIG.read_text())
-    content["defaults"]["keypoints"]["training"]["iterations"] = ITERATIONS
-    content["compute"]["checkpoint_every"] = 1000  # so that the only checkpoint is the one on the signal
-    config = tmp_path / "longer.yaml"
-    config.write_text(yaml.safe_dump(content))
-    longer = build_experiments(load_config(config))
-    teacher = longer.model("teacher", 1, "test").id
-    results = []
-    for name in ("cancelled", "undisturbed"):
-        directory = tmp_path / name
-        shutil.copytree(chain.directory, directory, symlinks=True)
-        target, checkpoint = longer.paths.model(teacher), directory / longer.paths.checkpoint(teacher)
-        if name == "cancelled":
-            running = call(on_slurm(directory, target, config=config), directory / "snakemake.log")
-            log = directory / longer.paths.log("train", teacher)
-            running.wait_for(
-                # Of ten seconds of iterations: what a signal finds is neither a start nor, on a fast machine, an end.
-                "training was under way",
-                lambda log=log: log.exists() and re.search(r"^iteration", log.read_text(), re.M),
-            )
-            [number] = [number for rule, number, _ in jobs() if rule == "train"]
-            slurm("scancel", number)
-            running.wait_for("there was a checkpoint", checkpoint.exists, 60)
-            reached = int(torch.load(checkpoint, weights_only=True)["iteration"])
-            assert 0 < reached < ITERATIONS
-            running.finish()
-            assert f"going on from iteration {reached}" in log.read_text()
-            print(f"cancelled after iteration {reached} of {ITERATIONS}")
-        else:
-            subprocess.run(line(directory, "--cores", "1", target, config=config), check=True, capture_output=True)
-        # It stays until the model is read.
-        assert int(torch.load(checkpoint, weights_only=True)["iteration"]) == ITERATIONS
-        rows = [json.loads(row) for row in (directory / longer.paths.metrics(teacher)).read_text().splitlines()]
-        results.append((rows[-1]["iteration"], torch.load(directory / target, weights_only=True)["model"]))
-    (one, weights), (other, expected) = results
-    assert one == other == ITERATIONS
-    assert weights.keys() == expected.keys()
-    assert all(torch.equal(weights[name], expected[name]) for name in expected)
