@@ -256,6 +256,13 @@ class Config:
         default=True,
         identity=False,
     )
+    preset: Literal["small", "r50"] | None = key(
+        "Networks, schedules, scales and initial weights to start from, for both tasks: small (EfficientNet-lite0 and a narrow "
+        "pyramid, for a CPU or a small GPU) or r50 (the paper's). [presets.yaml](presets.yaml) spells them out; what the config "
+        "says itself wins, key by key.",
+        optional=True,
+        identity=False,
+    )
     seeds: tuple[int, ...] = key(
         "Seeds of initial weights and draws. Every model is trained once for each; tables then give mean, sample standard "
         "deviation and each value.",
