@@ -190,6 +190,20 @@ def test_label_sets_side_by_side():
     }
 
 
+def test_means_are_over_the_same_categories():
+    """One set found the easy category alone: its mean precision is not the better for having lost the hard one."""
+    true = coco([image(1)], [box(1, (0, 0, 10, 10), 3), box(1, (50, 0, 10, 10), 7)], [CAT, DOG, OWL])
+    cat, dog = true["annotations"]
+    lost = coco([image(1)], [cat], [CAT, DOG, OWL])
+    both = coco([image(1)], [cat, dog, box(1, (90, 0, 9, 9), 7)], [CAT, DOG, OWL])
+    report = compare_quality({"per category": both, "global": lost}, true, OBJECTS)
+    means = {name: (entry["boxes"]["mean"], entry["boxes"]["mean_over"]) for name, entry in report.items()}
+    over = {"precision": 1, "recall": 2, "f1": 2}
+    assert means["per category"] == ({"precision": 1.0, "recall": 1.0, "f1": pytest.approx(5 / 6)}, over)
+    assert means["global"] == ({"precision": 1.0, "recall": 0.5, "f1": 0.5}, over)
+    assert compare_quality({"alone": both}, true, OBJECTS)["alone"]["boxes"]["mean"]["precision"] == 0.75
+
+
 def test_an_empty_label_set_has_no_precision():
     report = label_quality(coco([image(1)], []), coco([image(1)], [person(1, (0, 0, 9, 9))]), PEOPLE)
     assert (report["boxes"]["overall"]["precision"], report["boxes"]["overall"]["recall"]) == (None, 0.0)

@@ -192,7 +192,8 @@ def test_label_quality_by_category(tmp_path, saved_figures):
                 zip(("kite", "person"), (3, 90), precisions, recalls, strict=True)
             )
         ]
-        return {"boxes": {"by_category": entries, "mean": {"precision": 0.5, "recall": None}}}
+        means = {"mean": {"precision": 0.5, "recall": None}, "mean_over": {"precision": 1, "recall": 0}}
+        return {"boxes": {"by_category": entries, **means}}
 
     reports = {"per category": report((0.4, 0.6), (0.1, 0.2)), "global": report((None, 0.7), (0.0, 0.3))}
     label_quality_figure(reports, tmp_path / "q", note=NOTE)
@@ -201,7 +202,7 @@ def test_label_quality_by_category(tmp_path, saved_figures):
     drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in precision.get_lines()]
     assert ([0.4, 0.6], [0, 1]) in drawn
     assert ([0.7], [1]) in drawn
-    assert "per category (mean 0.50)" in texts(saved_figures[0])
+    assert "per category (mean 0.50 of 1 categories)" in texts(saved_figures[0])
     assert "global (mean n/a)" in texts(saved_figures[0])
     assert NOTE in texts(saved_figures[0])
 

@@ -122,3 +122,4 @@ def test_quality_of_categories_side_by_side():
         ["cat", "1", "1", "1.000", "1.000", "0", DASH, "0.000"],
     ]
     assert "| global       | mean of categories |     1.000 |  0.500 | 0.500 |" in page
+    assert "recall and F1 over the 2 with true instances, precision over the 1 of them where all of these have" in page

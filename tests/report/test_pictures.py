@@ -15,6 +15,7 @@ from datadistill.report.comparison import (
     comparison_figure,
     detections_as_annotations,
 )
+from datadistill.report.drawing import BOX_COLOURS, WRONG, Pen
 from datadistill.report.ensemble_picture import ensemble_figure, ensemble_from_json
 from datadistill.report.galleries import category_gallery_figure, choose_category_images, choose_images, gallery_figure
 from datadistill.report.picture_rows import read_picture
@@ -141,6 +142,86 @@ def test_more_categories_than_room_are_spread_evenly(images, tmp_path, saved_fig
     )
     titles = [axes.get_title(loc="left") for axes in saved_figures[0].axes]
     assert [title.split()[0] for title in titles] == ["c1", "c5", "c8"]
+
+
+def text_extents(figure, axes) -> list:
+    """What the texts on the axes and in their legend cover, in the figure's pixels, as the PNG has them."""
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    return [text.get_window_extent() for text in [*axes.texts, *(legend.get_texts() if legend else [])]]
+
+
+def overlapping(extents) -> list:
+    return [
+        (a, b)
+        for i, a in enumerate(extents)
+        for b in extents[:i]
+        if min(a.x1, b.x1) > max(a.x0, b.x0) and min(a.y1, b.y1) > max(a.y0, b.y0)
+    ]
+
+
+@pytest.fixture
+def crowded(images):
+    """An image of 12 categories, three boxes each, most of them on one another; one of its own for each category."""
+    names = ["cat", "traffic light", "a name that is far too long for any picture of this width", *"defghijkl"]
+    categories = [{"id": i, "name": name} for i, name in enumerate(names, 1)]
+    places = np.random.default_rng(0).uniform(0, [45, 45, 20, 20], (36, 4)).round(1)
+    crowd = [
+        box(1, (x, y, 5 + w, 5 + h), 1 + i % 12, score=0.3 + i / 72) for i, (x, y, w, h) in enumerate(places.tolist())
+    ]
+    return coco(images, [*crowd, *(box(2 + i % 7, (5, 5, 20, 40), 1 + i, score=0.9) for i in range(12))], categories)
+
+
+def test_texts_of_a_gallery_cover_neither_each_other_nor_leave_their_picture(crowded, tmp_path, saved_figures):
+    truth = {**crowded, "annotations": crowded["annotations"][36:]}
+    category_gallery_figure(crowded, tmp_path / "figure7", task=OBJECTS, seed=1, note=NOTE, truth=truth)
+    (figure,) = saved_figures
+    extents = [text_extents(figure, axes) for axes in figure.axes]
+    assert sum(map(len, extents)) > 40
+    assert [pair for entries in extents for pair in overlapping(entries)] == []
+    for axes in figure.axes:
+        inside = axes.bbox.padded(0.01)
+        for text in axes.texts:
+            extent = text.get_window_extent()
+            assert inside.contains(extent.x0, extent.y0), text.get_text()
+            assert inside.contains(extent.x1, extent.y1), text.get_text()
+
+
+def test_a_name_without_room_is_in_the_legend_below_its_picture(crowded, tmp_path, saved_figures):
+    """All in one place: the most confident one is named there, and every other one either there or below."""
+    stack = coco(
+        crowded["images"][:1],
+        [box(1, (2, 2, 8, 6), i, score=0.9 - i / 100) for i in range(1, 9)],
+        crowded["categories"],
+    )
+    comparison_figure(
+        stack, [("a", stack["annotations"])], [1], tmp_path / "f", task=OBJECTS, note=NOTE, score_threshold=0
+    )
+    (figure,) = saved_figures
+    (axes,) = figure.axes
+    assert "cat 0.89" in [text.get_text() for text in axes.texts]
+    named = {text.get_text().rsplit(" ", 1)[0] for text in axes.texts}
+    legend = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert legend
+    assert not named & legend
+    assert len([name for name in named if not name[0].isdigit()]) + len(legend) == 8
+    # It is in the room that was made for it: below its picture, above the note.
+    figure.draw_without_rendering()
+    extent, note = axes.get_legend().get_window_extent(), figure.texts[-1].get_window_extent()
+    assert note.y1 <= extent.y0
+    assert extent.y1 <= axes.bbox.y0 + 1
+    assert overlapping(text_extents(figure, axes)) == []
+
+
+def test_twelve_categories_have_twelve_colours(crowded, tmp_path, saved_figures):
+    apart = coco(
+        [image(1, 400, 300, crowded["images"][0]["file_name"])],
+        [box(1, (30 * i, 20, 20, 40), i) for i in range(1, 13)],
+        crowded["categories"],
+    )
+    category_gallery_figure(apart, tmp_path / "f", task=OBJECTS, seed=1, note=NOTE)
+    assert len({patch.get_edgecolor() for patch in saved_figures[0].axes[0].patches}) == 12
+    assert not {WRONG, Pen.truth, Pen.neutral} & set(BOX_COLOURS)
 
 
 def grid(shift: float = 0.0) -> np.ndarray:

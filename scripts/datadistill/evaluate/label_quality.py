@@ -87,7 +87,8 @@ def label_quality(labels: Mapping[str, Any], truth: Mapping[str, Any], task: Tas
 
     - `images`, and `boxes`: instances matched by IoU >= 0.5: `overall` and `by_category`, each with `truth` and
       `labels` (how many, without ignored ones), `matched`, `precision`, `recall`, `f1` (None where undefined), and
-      `mean`: the unweighted mean of these three over categories that have true instances.
+      `mean`: the unweighted mean of these three over categories that have true instances and where they are defined
+      (precision: where there are labels), `mean_over`: of how many categories.
     - the same by the task's own similarity, if it has one, under that one's name (`people`, by OKS);
     - what the task adds about parts (`Task.part_quality`), on instances matched by their boxes, so that parts don't
       choose their own judge.
@@ -113,10 +114,9 @@ def _instance_report(matches: Sequence[Match], truth: Mapping[str, Any], similar
         ours = [match for match in judged if match.label["category_id"] == number]
         figures = _figures(ours, sum(annotation["category_id"] == number for annotation in counted))
         by_category.append({"id": number, "name": category["name"], **figures})
-    present = [entry for entry in by_category if entry["truth"]]
     return {
         "overall": _figures(judged, len(counted)),
-        "mean": {key: _mean(entry[key] for entry in present) for key in ("precision", "recall", "f1")},
+        **_means([by_category])[0],
         "ignored": len(matches) - len(judged),
         "by_category": by_category,
     }
@@ -137,9 +137,42 @@ def _figures(matches: Sequence[Match], truth: int) -> dict[str, Any]:
 def compare_quality(
     sets: Mapping[str, Mapping[str, Any]], truth: Mapping[str, Any], task: Task
 ) -> dict[str, dict[str, Any]]:
-    """`label_quality` of several label sets of one split, by their names, for example per-category and global
-    thresholds."""
-    return {name: label_quality(labels, truth, task) for name, labels in sets.items()}
+    """`label_quality` of several label sets of one split, by their names, for example per-category and global thresholds.
+
+    Means are over the same categories for all of them: a set without labels of a category has no precision there, and
+    would look better for having lost what is hard.
+    """
+    reports = {name: label_quality(labels, truth, task) for name, labels in sets.items()}
+    for kind in {kind for report in reports.values() for kind, entry in report.items() if _is_of_instances(entry)}:
+        entries = [report[kind] for report in reports.values()]
+        for entry, means in zip(entries, _means([entry["by_category"] for entry in entries]), strict=True):
+            entry.update(means)
+    return reports
+
+
+def _is_of_instances(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and "overall" in entry
+
+
+def _means(sets: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """For each set's categories (the same, in the same order): `mean` and `mean_over`, of those where all sets have a
+    value and which have true instances."""
+    keys = ("precision", "recall", "f1")
+    shared = {
+        key: [i for i, group in enumerate(zip(*sets, strict=True)) if group[0]["truth"] and None not in _of(group, key)]
+        for key in keys
+    }
+    return [
+        {
+            "mean": {key: _mean(entries[i][key] for i in shared[key]) for key in keys},
+            "mean_over": {key: len(shared[key]) for key in keys},
+        }
+        for entries in sets
+    ]
+
+
+def _of(group: Iterable[Mapping[str, Any]], key: str) -> list[Any]:
+    return [entry[key] for entry in group]
 
 
 def mistakes(matches: Iterable[Match]) -> dict[int, float]:
@@ -171,6 +204,6 @@ def _group(annotations: Iterable[Mapping[str, Any]]) -> dict[tuple[int, int], li
     return groups
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return math.fsum(defined) / len(defined) if defined else None
+def _mean(values: Iterable[float]) -> float | None:
+    values = list(values)
+    return math.fsum(values) / len(values) if values else None

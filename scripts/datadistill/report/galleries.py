@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datadistill.evaluate.label_quality import match_labels, mistakes
-from datadistill.report.drawing import WRONG, by_image, draw_annotations, draw_truth
+from datadistill.report.drawing import WRONG, Unwritten, by_image, draw_annotations, draw_truth
 from datadistill.report.picture_rows import Panel, PanelRow, join_sentences, read_picture, save_rows
 from datadistill.tasks.task import Task
 
@@ -61,7 +61,8 @@ def category_gallery_figure(
     """Figure 7: images with generated boxes, one image a category (drawn by `seed`), the rarest categories among them.
 
     As many categories as there is room for: spread evenly from the most to the least frequent one. Every box of an
-    image is drawn; the title names the category that the image stands for and how many labels it has in all.
+    image is drawn; the title names the category that the image stands for and how many labels it has in all. Names that
+    found no room at their boxes stand below the picture.
     """
     counts: dict[int, int] = defaultdict(int)
     for annotation in labels["annotations"]:
@@ -132,11 +133,13 @@ def _mistake_row(labels: Mapping[str, Any], truth: Mapping[str, Any], task: Task
     made, true = by_image(labels["annotations"]), by_image(truth["annotations"])
     categories = {category["id"]: category for category in labels["categories"]}
 
-    def draw(axes: Axes, number: int) -> None:
+    def draw(axes: Axes, number: int) -> list[Unwritten]:
         draw_truth(axes, true[number], categories, task)
+        # What is wrong is what the row shows: it chooses the places of its texts first.
+        mistaken = [annotation for annotation in made[number] if annotation["id"] in wrong]
         right = [annotation for annotation in made[number] if annotation["id"] not in wrong]
-        draw_annotations(axes, right, categories, task)
-        draw_annotations(axes, [a for a in made[number] if a["id"] in wrong], categories, task, colour=WRONG)
+        unwritten = draw_annotations(axes, mistaken, categories, task, colour=WRONG)
+        return unwritten + draw_annotations(axes, right, categories, task)
 
     panels = tuple(
         Panel(read_picture(images[number]["file_name"]), lambda axes, number=number: draw(axes, number))

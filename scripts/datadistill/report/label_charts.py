@@ -164,7 +164,8 @@ def _category_quality(reports: Mapping[str, Mapping[str, Any]]) -> Figure:
             entries = [report["boxes"]["by_category"][j] for j in order]
             known = [(entry[key], y) for y, entry in enumerate(entries) if entry[key] is not None]
             mean = report["boxes"]["mean"][key]
-            label = f"{name} (mean {'n/a' if mean is None else f'{mean:.2f}'})"
+            over = report["boxes"]["mean_over"][key]
+            label = f"{name} (mean {'n/a' if mean is None else f'{mean:.2f} of {over} categories'})"
             x, y = zip(*known, strict=True) if known else ((), ())
             face = CYCLE[i % len(CYCLE)] if i == 0 else "none"
             axes.plot(

@@ -111,6 +111,7 @@ def quality_page(reports: Mapping[str, Mapping[str, Any]], *, task: Task, title:
         f"of its category with {boxes.phrase}"
         + (f" (boxes) or {own.phrase} ({own.name})." if own.name != boxes.name else "."),
         _overall_table(reports),
+        _means_sentence(first, len(reports)),
     ]
     if first.get("keypoints"):
         blocks += ["## Keypoints", _keypoint_tables(reports)]
@@ -132,6 +133,18 @@ def _overall_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
                 rows.append([name, "mean of categories", *means, "", "", "", ""])
     headings = ["labels", "what", "precision", "recall", "F1", "right", "labels", "true", "ignored"]
     return markdown_table(headings, rows, [False, False, *[True] * 7])
+
+
+def _means_sentence(first: Mapping[str, Any], sets: int) -> str:
+    """Which categories the means are of."""
+    if len(first["boxes"]["by_category"]) < 2:
+        return ""
+    over = first["boxes"]["mean_over"]
+    where = "all of these have labels" if sets > 1 else "there are labels"
+    return (
+        f"Means of categories are over the same ones{' for all' * (sets > 1)}: recall and F1 over the {over['recall']} with "
+        f"true instances, precision over the {over['precision']} of them where {where}."
+    )
 
 
 def _instance_cells(figures: Mapping[str, Any]) -> list[str]:

@@ -166,7 +166,7 @@ class Keypoints(RefiningTask):
         # Thinner for small people, measured on paper.
         size = min(max(0.35 + 0.55 * pen.inches(annotation["bbox"][3], 1), 0.4), 1.2)
         self.draw_points(pen, self.points(annotation), category, size=size)
-        pen.box(annotation["bbox"], look.colour or pen.neutral, 1.4 if look.colour else 0.5, look.score)
+        pen.box(annotation["bbox"], look.colour or pen.neutral, 1.4 if look.colour else 0.5, score=look.score)
 
     def draw_truth(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any]) -> None:
         """A person as plain lines; one without labelled keypoints as an object."""

@@ -181,12 +181,12 @@ class Task(ABC):
 
     def draw(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any], look: Look) -> None:
         """Draw an annotation: here its box, with its category's name and its score."""
-        text = f"{category['name']} {look.score}" if look.named else ""
-        pen.box(annotation["bbox"], look.colour or look.shade, 1.2, text)
+        colour = look.colour or look.shade
+        pen.box(annotation["bbox"], colour, 1.2, name=category["name"], score=look.score, written=look.named)
 
     def draw_truth(self, pen: Pen, annotation: Mapping[str, Any], category: Mapping[str, Any]) -> None:
         """Draw an instance of the hidden truth: thin, in the pen's colour for it."""
-        pen.box(annotation["bbox"], pen.truth, 0.7, "", dashed=True)
+        pen.box(annotation["bbox"], pen.truth, 0.7, dashed=True)
 
     # Shared by all tasks.
 
