@@ -98,7 +98,8 @@ rule split:
         scenes=lambda w: SPLITS[w.split].scenes,
         # Records: what they brought is in the data root.
         downloads=lambda w: [PATHS.fetched(name) for name in SPLITS[w.split].downloads],
-        sources=lambda w: [source.file for source in SPLITS[w.split].sources],
+        # Those that it is made from, and those whose images it leaves out.
+        sources=lambda w: [source.file for source in SPLITS[w.split].rests_on],
     output:
         split=PATHS.split(),
         ledger=PATHS.split_ledger(),

@@ -41,6 +41,9 @@ def main() -> None:
     )
     back.add_argument("--from", dest="source", required=True, type=Path, help="what the tool exported")
     back.add_argument("--output", required=True, type=Path, help="COCO JSON")
+    back.add_argument(
+        "--images", type=Path, help="folder that its file names are relative to; without it the working directory"
+    )
     arguments = parser.parse_args()
 
     config = load_config(arguments.config)
@@ -83,12 +86,14 @@ def _export(label_set: LabelSet, note: str, arguments: argparse.Namespace) -> No
 
 
 def _import(label_set: LabelSet, note: str, arguments: argparse.Namespace) -> None:
-    corrected = import_labels(arguments.source, read_json(label_set.file))
+    from datadistill.data.corrected import as_source, splits_to_add
+
+    taken = {image["id"] for image in read_json(label_set.labelled.file)["images"]}
+    corrected = as_source(import_labels(arguments.source, read_json(label_set.file)), taken, arguments.images)
     write_json(arguments.output, corrected)
-    print(
-        f"{arguments.output}: {len(corrected['annotations'])} labels on {len(corrected['images'])} reviewed images; "
-        "name it in a split of kind coco"
-    )
+    print(f"{arguments.output}: {len(corrected['annotations'])} labels on {len(corrected['images'])} reviewed images.")
+    folder, names = str(arguments.images or "."), (label_set.labelled.name, label_set.split.name)
+    print(splits_to_add(arguments.output, folder, label_set.task, *names))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (made.file, labels),
         (made.made("thresholds.json"), thresholds.to_json()),
         (made.split.file, {**labels, "annotations": []}),
-        (made.labelled.file, labels),
+        (made.labelled.file, {**labels, "images": [{**labels["images"][0], "id": 1}]}),
     ):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(json.dumps(value))
@@ -95,7 +95,12 @@ def test_a_page_an_export_and_what_comes_back(run: Any, capsys: pytest.CaptureFi
     assert boxes[13] == [24.0, 18.0, 16.0, 12.0]
     assert 12 not in boxes
     assert [image["id"] for image in corrected["images"]] == [11, 12, 13]
-    assert "3 reviewed images" in capsys.readouterr().out
+    assert all(Path(image["file_name"]).is_file() for image in corrected["images"])
+    assert {image["file_name"].split("/")[0] for image in corrected["images"]} == {"images"}
+    said = capsys.readouterr().out
+    assert "3 reviewed images" in said
+    assert "{name: corrected, kind: coco, task: objects, images: ., annotations: corrected.json}" in said
+    assert "`exclude: [corrected]` for split pool" in said
 
 
 def test_unknown_names_are_refused(run: Any) -> None:

@@ -105,6 +105,13 @@ def test_without_truth_nothing_is_called_right(world: dict[str, Any]) -> None:
     assert all("truth" not in picture for picture in data["images"])
 
 
+def test_what_was_left_out_of_the_split_counts_for_nothing(world: dict[str, Any]) -> None:
+    left_out = coco([image(9, 40, 30)], [box(9, [2, 2, 10, 10])])
+    truth = {key: [*world["truth"][key], *left_out[key]] for key in ("images", "annotations")}
+    wider = embedded(made(world, truth={**world["truth"], **truth}))
+    assert wider == embedded(made(world))
+
+
 def test_the_least_certain_images_come_first(world: dict[str, Any]) -> None:
     # 0.62 is 0.08 from its threshold, 0.9 is 0.2; the third image has no detection.
     assert least_certain(world["detections"], thresholds({1: 0.7, 2: None}), 3) == [2, 1, 3]

@@ -187,6 +187,23 @@ def test_more_shards_predict_again_and_train_the_student_on_the_same_spec(finish
     assert not [job for job in jobs if job.rule == "train" and "labelled+pool" not in job.wildcards]
 
 
+def test_excluding_images_of_the_pool_reruns_what_learns_from_it(finished: Path, tmp_path: Path) -> None:
+    jobs = planned(
+        finished,
+        tmp_path,
+        lambda text: text.replace("of: pool-truth, shards: 2}", "of: pool-truth, shards: 2, exclude: [labelled]}"),
+    )
+    count = rules(jobs)
+    assert [job.wildcards for job in jobs if job.rule == "split"] == [
+        next(job.wildcards for job in jobs if job.rule == "split" and job.wildcards.startswith("split=pool."))
+    ]
+    assert count["train"] == count["gate"] == count["annotate"] == count["label_quality"] == 1
+    # Two shards of the smaller pool, and the student's of the validation split.
+    assert (count["predict"], count["refine"]) == (3, 2)
+    assert not set(count) & {"render", "weights"}
+    assert not [job for job in jobs if job.rule == "train" and "labelled+pool" not in job.wildcards]
+
+
 def test_another_run_shares_nothing(finished: Path, tmp_path: Path) -> None:
     jobs = planned(finished, tmp_path, lambda text: text.replace("run: smallest", "run: another"))
     # But weights, which all runs share, whichever networks of theirs start from them.

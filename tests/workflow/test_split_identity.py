@@ -120,6 +120,40 @@ def photos(folder: Path, count: int = 6) -> None:
         Image.fromarray(pixels).save(folder / f"{number}.jpg")
 
 
+@pytest.mark.parametrize("kind", ENTRIES)
+def test_what_is_excluded_is_another_split_made_from_the_same(smallest: Config, kind: str) -> None:
+    whole = split_of(smallest, kind)
+    left = split_of(smallest, kind, exclude=["val"] if kind != "union" else ["all-labelled"])
+    assert left.whole == whole
+    assert left.whole.rule_spec == whole.rule_spec, "nothing is rendered, sampled or checked again"
+    assert left.id != whole.id
+    assert left.name == whole.name
+    assert left.leaves == whole.leaves
+    assert left.truth == whole.truth
+    assert [split.name for split in left.rests_on] == ["new", "val" if kind != "union" else "all-labelled"]
+    assert split_of(smallest, kind, exclude=["all-labelled"]).id != split_of(smallest, kind, exclude=["pool"]).id
+    orders = [split_of(smallest, kind, exclude=names) for names in (["pool", "all-labelled"], ["all-labelled", "pool"])]
+    assert orders[0].id == orders[1].id
+    assert split_of(smallest, kind, exclude=["pool"], shards=3).shards == 3
+    assert split_of(smallest, kind, exclude=["pool"], shards=3).id == split_of(smallest, kind, exclude=["pool"]).id
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["new"], "split new -> split new goes in a circle"),
+        (["part"], "split part -> split new -> split part goes in a circle"),
+        (["vall"], "splits: new: exclude: there is no split named 'vall'; did you mean 'val'"),
+        (["val", "val"], "splits: new: exclude: an entry is there twice"),
+    ],
+)
+def test_what_can_t_be_excluded_is_refused(smallest: Config, names: list[str], message: str) -> None:
+    part = {"name": "part", "kind": "fraction", "of": "new", "fraction": 0.5}
+    smallest["splits"] = [*smallest["splits"], part]
+    with pytest.raises(UserError, match=message):
+        split_of(smallest, "folder", exclude=names)
+
+
 def config_of(smallest: Config, place: Path) -> Path:
     """A config with one folder of photos and one COCO file that lie in `place`."""
     entries = [

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from datadistill.data.same_image import Images
 from datadistill.data.splits import Split
 from datadistill.errors import UserError
 
@@ -35,12 +35,9 @@ def find_duplicates(
     found: dict[str, dict[int, Duplicate]] = {}
     for first, second in dict.fromkeys(pairs):
         drop, keep = (first, second) if second in judging else (second, first)
-        known: dict[Any, Mapping[str, Any]] = {}
-        for image in splits[keep]["images"]:
-            known[image["dataset"], image["id"]] = known[image["content"]] = image
+        known = Images(splits[keep]["images"])
         for image in splits[drop]["images"]:
-            twin = known.get((image["dataset"], image["id"])) or known.get(image["content"])
-            if twin:
+            if twin := known.same_as(image):
                 duplicate = Duplicate(image["id"], image["file_name"], keep, twin["file_name"])
                 found.setdefault(drop, {}).setdefault(image["id"], duplicate)
     return {name: [images[i] for i in sorted(images)] for name, images in found.items()}
@@ -63,7 +60,7 @@ def refuse(found: Mapping[str, list[Duplicate]], lists: Mapping[str, str], sourc
         places = sources.get(name, [])
         if places:
             where = places[0] if len(places) == 1 else f"whichever of {', '.join(places)} has them"
-            advice = f"give split {where} drop_ids: [{lists[name]}]"
+            advice = f"give split {where} drop_ids: [{lists[name]}], or `exclude`"
         else:
             advice = f"take the files out of its folder, their ids are in {lists[name]}"
         parts.append(f"{what} {example}: {advice}")

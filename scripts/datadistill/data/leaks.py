@@ -16,8 +16,8 @@ from datadistill.files import read_made
 
 Record = Mapping[str, Any]
 _ADVICE = (
-    "leave them out of one of the splits: by a file of their ids in `drop_ids` (kinds coco and coco_release), or by taking "
-    "the file out of the folder"
+    "leave them out of one of the splits: by naming the other in its `exclude`, by a file of their ids in `drop_ids` (kinds coco "
+    "and coco_release), or by taking the file out of the folder"
 )
 
 

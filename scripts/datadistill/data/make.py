@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from datadistill.data.derived_specs import ExclusionSplit, FractionSplit, UnionSplit, UnlabelledSplit
+from datadistill.data.exclusion import leave_out
 from datadistill.data.sources import from_coco, from_folder, from_release, from_scenes, from_voc
-from datadistill.data.specs import (
-    CocoRelease,
-    CocoSplit,
-    FolderSplit,
-    FractionSplit,
-    RenderedSplit,
-    SplitSpec,
-    UnionSplit,
-    UnlabelledSplit,
-    VideosSplit,
-    VocSplit,
-)
+from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, RenderedSplit, VideosSplit, VocSplit
+from datadistill.data.split_spec import SplitSpec
 from datadistill.data.splits import Made, Split, fraction_of, read_split, union, unlabelled
 from datadistill.data.videos import sample_videos
 from datadistill.errors import UserError
@@ -50,6 +42,8 @@ def make_split(spec: SplitSpec, inputs: Mapping[str, str], *, images: str, worke
             return Made(union([_split(inputs, name) for name in spec.of], spec.of))
         case FractionSplit():
             return Made(fraction_of(_split(inputs, spec.of), spec.fraction, spec.seed))
+        case ExclusionSplit():
+            return leave_out(_split(inputs, spec.of), {name: _split(inputs, name) for name in spec.without}, spec.name)
     raise UserError(f"splits of kind {spec.kind!r} can't be made")
 
 

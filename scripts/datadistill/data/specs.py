@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Literal
 
 from datadistill import keys
 from datadistill.data.coco_releases import PARTS
+from datadistill.data.derived_specs import ExclusionSplit, FractionSplit, UnionSplit, UnlabelledSplit
+from datadistill.data.split_spec import SplitSpec
 from datadistill.errors import UserError
 from datadistill.files import read_json
 from datadistill.keys import NAME, key
@@ -25,43 +27,6 @@ from datadistill.tasks.task import TASKS
 # What `videos` says where clips are to be rendered.
 RENDERED = "rendered"
 _SIZE = "Largest width and height, pixels."
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitSpec:
-    """A split of any kind."""
-
-    kind: ClassVar[str]
-    name: str = key("Its name in this config.", pattern=NAME, identity=False)
-    shards: int = key("Jobs that share inference on this split.", default=1, minimum=1, maximum=10_000, identity=False)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The splits that it is made from."""
-        return ()
-
-    @property
-    def annotated_for(self) -> str | None:
-        """The task that its annotations serve; None without annotations of its own."""
-        return None
-
-    def identity(self) -> dict[str, Any]:
-        """What changes its images or annotations, as plain JSON values."""
-        return {"kind": self.kind, **keys.identity(self)}
-
-    def rest(self) -> dict[str, Any]:
-        """What changes neither: where files lie, how they are checked."""
-        fields = dataclasses.fields(self)
-        known = {f.name for f in fields if f.metadata.get("identity", True) and not f.metadata.get("path")}
-        return {f.name: keys.plain(getattr(self, f.name)) for f in fields if f.name not in known | {"name", "shards"}}
-
-    def files(self) -> tuple[str, ...]:
-        """The user's files whose content is part of the split: annotations and lists, but not images and videos."""
-        return ()
-
-    def folder(self) -> str | None:
-        """Where the user keeps the images; None where a rule makes them, or other splits have them."""
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,44 +271,6 @@ class VideosSplit(_Own):
         return (self.list,) if self.list else ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnlabelledSplit(SplitSpec):
-    """A split without its annotations."""
-
-    kind = "unlabelled"
-    of: str = key("An annotated split. Its annotations are hidden; label quality is measured against them.")
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return (self.of,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnionSplit(SplitSpec):
-    """Several splits as one."""
-
-    kind = "union"
-    of: tuple[str, ...] = key("The splits to unite; a shared image is an error.", min_items=2, unique=True)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return self.of
-
-
-@dataclass(frozen=True, kw_only=True)
-class FractionSplit(SplitSpec):
-    """A seeded part of a split."""
-
-    kind = "fraction"
-    of: str = key("The split to take a part of.")
-    fraction: float = key("Part of the images to use, nested: 0.2 contains 0.1.", above=0, maximum=1)
-    seed: int = key("Seed of the choice; fractions of one seed are nested.", default=0, minimum=0)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return (self.of,)
-
-
 KINDS: Mapping[str, type[SplitSpec]] = {
     cls.kind: cls
     for cls in (
@@ -352,6 +279,9 @@ KINDS: Mapping[str, type[SplitSpec]] = {
     )
 }
 
+# What a script may be asked for: what a config says, and what follows from it.
+_MADE: Mapping[str, type[SplitSpec]] = {**KINDS, ExclusionSplit.kind: ExclusionSplit}
+
 
 def read_split_spec(values: Mapping[str, Any]) -> SplitSpec:
     """The spec of a split from plain values; `kind` says which.
@@ -359,12 +289,12 @@ def read_split_spec(values: Mapping[str, Any]) -> SplitSpec:
     Raises `UserError` for an unknown kind or key, with the nearest known one, and for a missing key.
     """
     kind = values.get("kind")
-    if kind not in KINDS:
+    if kind not in _MADE:
         raise UserError(
             f"split kind {kind!r} is unknown{keys.did_you_mean(str(kind), KINDS)}; known: {', '.join(KINDS)}"
         )
     rest = {name: value for name, value in values.items() if name != "kind"}
-    return keys.read(KINDS[kind], rest, f"a split of kind {kind!r}")
+    return keys.read(_MADE[kind], rest, f"a split of kind {kind!r}")
 
 
 def split_spec(entry: Mapping[str, Any], config: Mapping[str, Any]) -> SplitSpec:

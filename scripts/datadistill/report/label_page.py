@@ -51,6 +51,10 @@ def label_page(
 
     Raises `UserError` for an image that can't be read.
     """
+    if truth is not None:
+        # It may have images that were left out of the split: their instances are none that labels miss.
+        images_of_split = {image["id"] for image in split["images"]}
+        truth = {**truth, "annotations": [a for a in truth["annotations"] if a["image_id"] in images_of_split]}
     outcome = _outcomes(task, split, categories, detections, thresholds, truth)
     shown = least_certain(detections, thresholds, images)
     records = {image["id"]: image for image in split["images"]}

@@ -50,7 +50,7 @@ def check_annotated(split: Split, task: str, where: str) -> None:
     """Refuse a split whose annotations a task can't learn from, or that has none."""
     for leaf in split.leaves:
         annotated_for = leaf.spec.annotated_for
-        if split.kind == "unlabelled" or annotated_for is None:
+        if split.whole.kind == "unlabelled" or annotated_for is None:
             raise UserError(f"{where}: split {split.name!r} has no annotations; name an annotated one")
         if not get_task(task).learns_from(annotated_for):
             raise UserError(

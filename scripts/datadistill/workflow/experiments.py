@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from datadistill.data.coco_releases import PARTS
+from datadistill.data.derived_specs import ExclusionSplit
 from datadistill.data.specs import CocoRelease, made_of, split_spec
+from datadistill.data.split_spec import SplitSpec
 from datadistill.errors import UserError
 from datadistill.files import digest
 from datadistill.keys import read
@@ -94,14 +96,28 @@ class Experiments:
         self._enter(f"split {name}")
         spec = split_spec(entry, self.config)
         sources = tuple(self.split(source, f"splits: {name}: of") for source in spec.sources)
-        spec = made_of(spec, tuple(source.id for source in sources))
-        number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **spec.identity()})
         downloads = PARTS[spec.part].downloads if isinstance(spec, CocoRelease) and self.config["fetch"] else ()
-        split = Split(f"{name}.{number}", self.paths, name, number, spec, sources, downloads)
-        self.splits[split.id] = split
+        split = self._add_split(name, made_of(spec, tuple(source.id for source in sources)), sources, downloads)
+        if spec.exclude:
+            others = {other.id: other for other in (self.split(o, f"splits: {name}: exclude") for o in spec.exclude)}
+            # In one order: another order of the list leaves out the same.
+            left = ExclusionSplit(name=name, shards=spec.shards, of=split.id, without=tuple(sorted(others)))
+            split = self._add_split(name, left, (split,), excluded=tuple(others[other] for other in left.without))
         self.split_ids[name] = split.id
         self._leave()
         return split
+
+    def _add_split(
+        self,
+        name: str,
+        spec: SplitSpec,
+        sources: tuple[Split, ...],
+        downloads: tuple[str, ...] = (),
+        excluded: tuple[Split, ...] = (),
+    ) -> Split:
+        number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **spec.identity()})
+        made = Split(f"{name}.{number}", self.paths, name, number, spec, sources, downloads, excluded)
+        return self.splits.setdefault(made.id, made)
 
     # --- models -----------------------------------------------------------------------------------------------
 

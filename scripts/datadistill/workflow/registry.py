@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from datadistill.data.specs import RenderedSplit, SplitSpec, VideosSplit
+from datadistill.data.derived_specs import ExclusionSplit
+from datadistill.data.specs import RenderedSplit, VideosSplit
+from datadistill.data.split_spec import SplitSpec
 from datadistill.files import canonical_json
 from datadistill.specs import EvaluationSpec, GateSpec, LabelSetSpec, ModelSpec, PredictionsSpec, RefinementSpec, Spec
 from datadistill.workflow.paths import Paths
@@ -64,7 +66,7 @@ class Split(Result):
     """A named list of images. `id` names its file; `sources` are the splits it is made from.
 
     `spec` is its entry of the config, with the ids of its sources in place of their names; `downloads` what must be
-    fetched first, by name.
+    fetched first, by name; `excluded` those whose images it leaves out.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Split(Result):
     spec: SplitSpec
     sources: tuple[Split, ...]
     downloads: tuple[str, ...] = ()
+    excluded: tuple[Split, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -87,7 +90,7 @@ class Split(Result):
 
     @property
     def rests_on(self) -> tuple[Split, ...]:
-        return self.sources
+        return (*self.sources, *self.excluded)
 
     @property
     def scenes(self) -> tuple[str, ...]:
@@ -108,6 +111,16 @@ class Split(Result):
     def leaves(self) -> tuple[Split, ...]:
         """The splits of images that it is made of: itself, or its sources' leaves."""
         return tuple(dict.fromkeys(leaf for source in self.sources for leaf in source.leaves)) or (self,)
+
+    @property
+    def whole(self) -> Split:
+        """The split before the images of others were left out of it."""
+        return self.sources[0] if isinstance(self.spec, ExclusionSplit) else self
+
+    @property
+    def truth(self) -> Split | None:
+        """The split that has its hidden annotations, and perhaps more images."""
+        return self.whole.sources[0] if self.whole.kind == "unlabelled" else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,7 +323,7 @@ class LabelSet(Specified):
 
     @property
     def truth(self) -> Split | None:
-        return self.split.sources[0] if self.split.kind == "unlabelled" else None
+        return self.split.truth
 
     @property
     def title(self) -> str:
