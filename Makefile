@@ -15,8 +15,9 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 LOCKS := envs/bootstrap.txt envs/requirements.txt envs/requirements-detectron2.txt
 READY := $(VENV)/.ready
-# Snakemake, after the locks of a killed one are removed: run with the arguments of the first, then those of the second.
-start = python scripts/unlock.py $(1) && snakemake $(1) $(2)
+# Snakemake with a live line for each job, after the locks of a killed one are removed: run with the arguments of the first,
+# then those of the second.
+start = python scripts/unlock.py $(1) && python scripts/run.py $(1) $(2)
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 

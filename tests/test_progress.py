@@ -8,20 +8,16 @@ from collections.abc import Iterator
 import pytest
 
 from datadistill import progress as module
-from datadistill.progress import progress
-
-LINE = re.compile(
-    r"(?P<what>.+) (?P<done>\d+)/(?P<total>\d+) .*?(?P<rate>[\d.]+ ?(\w+/s|s/\w+)) .*?(?P<left>\d+(:\d\d)+) left$"
-)
+from datadistill.progress import Progress, progress, read_progress
 
 
 def test_a_log_gets_one_line_at_the_end_of_what_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(progress("abcd", label="predict")) == list("abcd")
     [line] = capsys.readouterr().err.splitlines()
-    found = LINE.match(line)
+    found = read_progress(line)
     assert found, line
-    assert (found["what"], found["done"], found["total"], found["left"]) == ("predict", "4", "4", "00:00")
-    assert found["rate"].endswith("image/s")
+    assert (found.what, found.done, found.total, found.left, found.loss) == ("predict", 4, 4, "00:00", "")
+    assert found.rate.endswith("image/s")
 
 
 def test_a_log_gets_lines_on_the_way(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,14 +28,30 @@ def test_a_log_gets_lines_on_the_way(capsys: pytest.CaptureFixture[str], monkeyp
 
 
 def test_a_line_of_training_has_the_same_form() -> None:
-    found = LINE.match("iteration 40/600  loss 9.899  lr 0.001  5.63 it/s  8% waiting for data  1:39 left")
-    assert found
-    assert (found["what"], found["rate"], found["left"]) == ("iteration", "5.63 it/s", "1:39")
+    found = read_progress("iteration 40/600  loss 9.899  lr 0.001  5.63 it/s  8% waiting for data  1:39:05 left")
+    assert found == Progress("iteration", 40, 600, "5.63 it/s", "1:39:05", "9.899")
 
 
 def test_a_generator_of_unknown_length_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(progress(iter([1, 2]), unit="box")) == [1, 2]
-    assert re.fullmatch(r"2 boxes [\d.]+box/s\n", capsys.readouterr().err)
+    line = capsys.readouterr().err
+    assert re.fullmatch(r"2 boxes [\d.]+box/s\n", line)
+    found = read_progress(line)
+    assert found
+    assert (found.what, found.done, found.total, found.left) == ("", 2, None, "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "training on 387 labelled (73 without annotations left out); 400 iterations of 4 images on 1 process(es), cpu",
+        "/lib/python3.11/site-packages/torch/functional.py:504: UserWarning: torch.meshgrid: in an upcoming release",
+        "error: data/train.json: annotation 3/7 has no bbox",
+        "",
+    ],
+)
+def test_other_lines_of_a_log_tell_no_progress(line: str) -> None:
+    assert read_progress(line) is None
 
 
 def test_nothing_to_do_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,8 +52,9 @@ def test_locks_that_nobody_holds_may_go(locked: Path, tmp_path: Path) -> None:
     assert not may_unlock(tmp_path, tmp_path)
 
 
-def test_locks_stay_while_a_snakemake_runs_there(locked: Path, tmp_path: Path, start: Start) -> None:
-    wait = ["bash", "-c", "echo ready; exec -a /usr/bin/snakemake sleep 600"]
+@pytest.mark.parametrize("name", ["/usr/bin/snakemake", "scripts/run.py"])
+def test_locks_stay_while_a_snakemake_runs_there(locked: Path, tmp_path: Path, start: Start, name: str) -> None:
+    wait = ["bash", "-c", f"echo ready; exec -a {name} sleep 600"]
     start(wait, tmp_path)
     assert may_unlock(locked, tmp_path), "it runs elsewhere"
     process = start(wait, locked)
@@ -91,7 +92,7 @@ def test_make_unlocks_by_the_script(locked: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "removed the locks of a killed run\n")
     assert not is_locked(locked)
     recipes = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    assert "start = python scripts/unlock.py $(1) && snakemake $(1) $(2)" in recipes
+    assert "start = python scripts/unlock.py $(1) && python scripts/run.py $(1) $(2)" in recipes
     bare = [line for line in recipes.splitlines() if "snakemake --cores" in line]
     assert len(bare) == 1, bare
     assert "--report" in bare[0], "every other target goes through `start`"

@@ -14,6 +14,8 @@ from datadistill.errors import UserError
 
 _LOCKS, _HOST = ".snakemake/locks", ".snakemake/host"
 SNAKEMAKE = "snakemake"
+# Which is Snakemake in this project's clothes.
+RUN = "scripts/run.py"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def may_unlock(directory: str | Path, programs: str | Path, proc: str | Path = "
 
 
 def _is_snakemake(command: tuple[str, ...]) -> bool:
-    return any(Path(part).name == SNAKEMAKE for part in command[:4])
+    return any(Path(part).name == SNAKEMAKE or Path(part).match(RUN) for part in command[:4])
 
 
 def _own_line(proc: str | Path) -> set[int]:
