@@ -133,6 +133,7 @@ def _training(spec: ModelSpec, split: Path, device: str, iterations: int, worker
     from detectron2.solver import build_optimizer
 
     from datadistill.model.network import build_config
+    from datadistill.tasks.keypoint_schema import flip_pairs
     from datadistill.tasks.task import get_task
     from datadistill.train.batches import TrainingImages, build_loader, load_source
     from datadistill.train.hooks import SeedEachIteration
@@ -153,7 +154,8 @@ def _training(spec: ModelSpec, split: Path, device: str, iterations: int, worker
     cfg = build_config(spec, categories, device=device)
     source = load_source(split, "labelled", get_task(spec.task))
     sampler = MixedSampler(len(source), 0, 1.0, total * batch, spec.seed)
-    images = TrainingImages(cfg, sampler, [source], categories[0].get("keypoints"))
+    mirrored = flip_pairs(categories[0]).permutation if cfg.MODEL.KEYPOINT_ON else None
+    images = TrainingImages(cfg, sampler, [source], mirrored)
     deal = Deal(sampler, [source.ratios], batch)
     torch.manual_seed(0)
     model = build_model(cfg)

@@ -177,6 +177,7 @@ class Bench:
         from detectron2.solver import build_optimizer
         from detectron2.utils.events import EventStorage
 
+        from datadistill.tasks.keypoint_schema import flip_pairs
         from datadistill.tasks.task import get_task
         from datadistill.train.batches import TrainingImages, build_loader, load_source
         from datadistill.train.sampling import Deal, MixedSampler
@@ -192,7 +193,7 @@ class Bench:
             write_json(path, self._split("person_keypoints_labelled.json"))
             source = load_source(path, "labelled", get_task(self.spec.task))
         sampler = MixedSampler(len(source), 0, 1.0, steps * self.arguments.batch, self.spec.seed)
-        images = TrainingImages(cfg, sampler, [source], self.categories[0]["keypoints"])
+        images = TrainingImages(cfg, sampler, [source], flip_pairs(self.categories[0]).permutation)
         deal = Deal(sampler, [source.ratios], self.arguments.batch)
         batches = list(build_loader(images, deal, iterations=range(steps)))
 

@@ -9,6 +9,7 @@ from datadistill.data.make import SCENES, make_split
 from datadistill.data.specs import parse_split_spec
 from datadistill.errors import run_script
 from datadistill.files import write_json
+from datadistill.tasks.keypoint_schema import describe
 
 
 def main() -> None:
@@ -36,6 +37,10 @@ def main() -> None:
         f"{arguments.output}: {len(made.split['images'])} images, {len(made.split['annotations'])} annotations, "
         f"{len(made.ledger)} left out"
     )
+    if made.split["annotations"]:
+        for category in made.split["categories"]:
+            if category.get("keypoints"):
+                print(describe(category))
 
 
 if __name__ == "__main__":

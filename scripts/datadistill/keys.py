@@ -90,7 +90,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if isinstance(value, list | tuple):
         fitting = [option for option in options if get_origin(option) is tuple]
         return tuple(_convert(get_args(fitting[0])[0], item, where) for item in value) if fitting else value
-    return float(value) if options == [float] and isinstance(value, int) and not isinstance(value, bool) else value
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if whole and float in options and int not in options else value
 
 
 def alternatives(hint: Any) -> tuple[Any, ...]:

@@ -143,3 +143,11 @@ def test_real_photos() -> None:
     assert len(made.split["annotations"]) == 891
     assert sum(a["iscrowd"] for a in made.split["annotations"]) == 13
     assert sum(a["num_keypoints"] > 0 for a in made.split["annotations"]) == 620
+
+
+def test_what_the_config_says_of_keypoints_stands_in_the_split(folder: Path) -> None:
+    made = make(folder, flip_pairs=(("nose", "left_eye"),), sigmas={"nose": 0.1, "left_eye": 0.2, "right_eye": 0.2})
+    assert made.split["categories"][0]["flip_pairs"] == [["nose", "left_eye"]]
+    assert made.split["categories"][0]["sigmas"] == [0.1, 0.2, 0.2]
+    with pytest.raises(UserError, match=r"a\.json: category 'person': flip_pairs: there is no keypoint 'tail'"):
+        make(folder, flip_pairs=(("nose", "tail"),))

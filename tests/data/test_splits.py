@@ -36,6 +36,22 @@ def test_unlabelled_holds_no_truth(whole: Split) -> None:
     assert whole["annotations"], "the split it was made from keeps its truth"
 
 
+def test_a_union_of_keypoints_that_are_mirrored_or_scored_otherwise_is_refused(whole: Split) -> None:
+    posed = [{"id": 1, "name": "fish", "keypoints": ["fin a", "fin b"]}]
+    annotation = {**whole["annotations"][0], "category_id": 1}
+    parts = [
+        {**whole, "images": [image], "annotations": [{**annotation, "image_id": image["id"]}], "categories": posed}
+        for image in whole["images"][:2]
+    ]
+    # What goes without saying is the same as what is said.
+    parts[1]["categories"] = [{**posed[0], "flip_pairs": [], "sigmas": [0.067, 0.067]}]
+    assert splits.union(parts)["categories"] == posed
+    for said in ({"flip_pairs": [["fin a", "fin b"]]}, {"sigmas": [0.1, 0.1]}):
+        parts[1]["categories"] = [{**posed[0], **said}]
+        with pytest.raises(UserError, match="split 1 and split 2 have different flip_pairs or sigmas"):
+            splits.union(parts)
+
+
 def test_union_joins_and_refuses(whole: Split) -> None:
     a, b = splits.subset(whole, [10, 40]), splits.subset(whole, [20, 30])
     joined = splits.union([a, b])

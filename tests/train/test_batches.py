@@ -17,12 +17,14 @@ from training_world import SPEC, World, edited
 from datadistill.errors import UserError
 from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
+from datadistill.tasks.keypoint_schema import flip_pairs
 from datadistill.tasks.task import get_task
 from datadistill.train.batches import Source, TrainingImages, build_loader, load_source
 from datadistill.train.loop import load_sources
 from datadistill.train.sampling import GENERATED, LABELLED, Deal, MixedSampler
 
 NAMES = ["nose", "left_eye", "right_eye", "left_hip", "right_hip"]
+PERMUTATION = [0, 2, 1, 4, 3]
 HEIGHT, WIDTH = 60, 80
 SCALES = (64, 80, 96)
 # x, y, v as COCO stores them: pixel indices; the third keypoint isn't labelled.
@@ -65,7 +67,7 @@ def config(spec: ModelSpec = SPEC) -> Any:
 
 def examples(source: Source, count: int = 12) -> tuple[MixedSampler, list[Example]]:
     sampler = MixedSampler(len(source), 0, 1.0, count, 1)
-    images = TrainingImages(config(), sampler, [source], NAMES)
+    images = TrainingImages(config(), sampler, [source], PERMUTATION)
     return sampler, [images[slot] for slot in range(count)]
 
 
@@ -128,8 +130,8 @@ def test_images_without_a_visible_keypoint_are_left_out(tmp_path: Path) -> None:
     assert {len(example["instances"]) for example in examples(source)[1]} == {1, 2}
 
 
-def keypoint_names(world: World) -> list[str]:
-    return json.loads(world.labelled.read_text())["categories"][0]["keypoints"]
+def permutation(world: World) -> list[int]:
+    return flip_pairs(json.loads(world.labelled.read_text())["categories"][0]).permutation
 
 
 def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
 def test_generated_instances_say_so(world: World, tmp_path: Path) -> None:
     sources = load_sources(SPEC, world.files(tmp_path))
     sampler = MixedSampler(len(sources[0]), len(sources[1]), 0.5, 40, 1)
-    images = TrainingImages(config(), sampler, sources, keypoint_names(world))
+    images = TrainingImages(config(), sampler, sources, permutation(world))
     seen = set()
     for slot in range(40):
         example = images[slot]
@@ -179,7 +181,7 @@ def batches(
     sources = load_sources(spec, world.files(folder))
     iterations = SLOTS // batch
     sampler = MixedSampler(len(sources[0]), len(sources[1]), spec.training.labelled_ratio, SLOTS, spec.seed)
-    images = TrainingImages(config(), sampler, sources, keypoint_names(world))
+    images = TrainingImages(config(), sampler, sources, permutation(world))
     deal = Deal(sampler, [source.ratios for source in sources], batch, *share)
     return list(build_loader(images, deal, iterations=range(start, iterations), workers=workers))
 

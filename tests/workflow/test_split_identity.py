@@ -25,6 +25,7 @@ ENTRIES: dict[str, Config] = {
     "rendered": {"scene": "people", "images": 5},
     "coco_release": {"part": "co-35", "task": "keypoints", "drop_ids": ["a/bad.txt"]},
     "coco": {"task": "objects", "images": "a/photos", "annotations": "a/a.json", "drop_ids": ["a/bad.txt"]},
+    "posed": {"kind": "coco", "task": "keypoints", "images": "a/photos", "annotations": "a/a.json"},
     "voc": {"images": "a/photos", "annotations": "a/xml", "list": "a/list.txt", "categories": ["cell", "ball"]},
     "folder": {"images": "a/photos"},
     "videos": {"videos": "a/clips", "list": "a/list.txt", "count": 3},
@@ -37,6 +38,7 @@ RENAMES: dict[str, list[Config]] = {
     "rendered": [{"scene": "objects"}, {"domain": "away"}, {"images": 6}, {"size": [64, 64]}, {"seed": 1}],
     "coco_release": [{"part": "co-80"}, {"task": "objects"}, {"drop_ids": []}, {"drop_ids": ["a/other.txt"]}],
     "coco": [{"task": "keypoints"}, {"labelled": False}, {"dataset": "COCO"}, {"drop_ids": []}, {"name": "other"}],
+    "posed": [{"flip_pairs": [["a", "b"]]}, {"flip_pairs": []}, {"sigmas": 0.1}, {"sigmas": {"a": 0.1, "b": 0.2}}],
     "voc": [
         *({"categories": ["ball", "cell"]}, {"list": None}, {"list": "a/more.txt"}, {"labelled": False}),
         *({"drop_empty_boxes": True}, {"dataset": "mine"}, {"name": "other"}),
@@ -58,6 +60,7 @@ KEEPS: dict[str, list[Config]] = {
         *({"shards": 2}, {"max_damaged_fraction": 0.5}, {"drop_ids": ["/b/bad.txt"]}, {"dataset": "new"}),
         *({"images": "/elsewhere"}, {"annotations": "/elsewhere/other.json"}, {"labelled": True}),
     ],
+    "posed": [{"flip_pairs": None, "sigmas": None}],
     "voc": [
         *({"shards": 2}, {"max_damaged_fraction": 0.5}, {"list": "/b/list.txt"}, {"dataset": "new"}),
         *({"images": "/elsewhere"}, {"annotations": "/elsewhere"}, {"labelled": True}),
@@ -102,6 +105,17 @@ def test_an_edit_that_doesn_t_change_it_keeps_the_name(smallest: Config, kind: s
 def test_keys_of_the_run_are_in_no_split_s_name(smallest: Config, edit: Config) -> None:
     for kind in ENTRIES:
         assert split_of(smallest, kind, run=edit).id == split_of(smallest, kind).id, kind
+
+
+def test_a_split_that_says_nothing_of_its_keypoints_is_called_as_before_it_could(smallest: Config) -> None:
+    """The keys are newer than the results of others: left out, or null, they are no part of an identity."""
+    assert not {"flip_pairs", "sigmas"} & set(split_of(smallest, "posed").spec.identity())
+    assert digest_of(split_of(smallest, "posed")) == "973132fb"
+
+
+def test_keypoints_of_a_split_of_objects_are_refused(smallest: Config) -> None:
+    with pytest.raises(UserError, match="splits: new: sigmas: task objects has no keypoints"):
+        split_of(smallest, "coco", sigmas=0.1)
 
 
 def test_two_splits_of_one_data_set_are_two(smallest: Config) -> None:

@@ -27,12 +27,14 @@ def read_coco(
     num_keypoints: int | None = None,
     annotated: bool = True,
     keep_segmentation: bool = False,
+    stated: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Read and check a COCO JSON file (instances, person_keypoints or image_info), normalised for `task`.
 
     Returns a new dictionary with `images` sorted by id, `annotations` sorted by id, `categories` sorted by id, `info`
     and `licenses`. The task says which categories are kept (with keypoints, `num_keypoints` of them in each) and cleans
-    the fields that are its own (`Task.clean_categories`, `Task.clean_annotation`). Annotations of a category that isn't
+    the fields that are its own (`Task.clean_categories`, `Task.clean_annotation`). `stated` are fields of categories with
+    keypoints that the config gives in the place of the file's: `flip_pairs`, `sigmas`. Annotations of a category that isn't
     kept are dropped. With `annotated` false, annotations are neither required nor read; otherwise one at least must be
     something that the task can learn.
 
@@ -50,6 +52,7 @@ def read_coco(
         num_keypoints=num_keypoints,
         annotated=annotated,
         keep_segmentation=keep_segmentation,
+        stated=stated,
     )
 
 
@@ -61,6 +64,7 @@ def check_coco(
     num_keypoints: int | None = None,
     annotated: bool = True,
     keep_segmentation: bool = False,
+    stated: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """`read_coco` of a file that was read already; `name` stands for it in messages."""
     known_task = get_task(task)
@@ -68,8 +72,12 @@ def check_coco(
     for key in ("info", "licenses"):
         _refuse_infinite(data.get(key), f"{name}: {key}")
     images = _check_images(data["images"], name)
+    listed = _check_categories(data.get("categories", []), name)
     categories = known_task.clean_categories(
-        _check_categories(data.get("categories", []), name), name, annotated=annotated, num_keypoints=num_keypoints
+        [{**entry, **(stated or {})} if entry.get("keypoints") else entry for entry in listed],
+        name,
+        annotated=annotated,
+        num_keypoints=num_keypoints,
     )
     known = {category["id"] for category in data.get("categories", [])}
     kept = {category["id"]: category for category in categories}

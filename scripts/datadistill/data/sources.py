@@ -40,7 +40,13 @@ def from_coco(spec: CocoSplit, *, images: str, workers: int = 1) -> Made:
     normalised. Raises `UserError`; a missing, damaged or mis-sized image is one in a labelled split, and is left out of
     an unlabelled one, up to `spec.max_damaged_fraction` of its images.
     """
-    data = read_coco(spec.annotations, task=spec.task, num_keypoints=spec.num_keypoints, annotated=spec.labelled)
+    data = read_coco(
+        spec.annotations,
+        task=spec.task,
+        num_keypoints=spec.num_keypoints,
+        annotated=spec.labelled,
+        stated=spec.keypoint_schema,
+    )
     unwanted = _ids(spec.drop_ids)
     kept = [image for image in data["images"] if image["id"] not in unwanted]
     if not kept:

@@ -22,10 +22,12 @@ from datadistill.errors import UserError
 from datadistill.files import read_json
 from datadistill.keys import NAME, key
 from datadistill.tasks.annotated_for import SCENE_TASKS, VOC_TASK
-from datadistill.tasks.task import TASKS
+from datadistill.tasks.keypoint_schema import LARGEST_SIGMA
+from datadistill.tasks.task import TASKS, get_task
 
 # What `videos` says where clips are to be rendered.
 RENDERED = "rendered"
+_KEYPOINT_KEYS = ("flip_pairs", "sigmas")
 _SIZE = "Largest width and height, pixels."
 
 
@@ -151,9 +153,42 @@ class CocoSplit(_Own, _Annotated):
         path=True,
     )
 
+    flip_pairs: tuple[tuple[str, str], ...] | None = key(
+        "Keypoints that change places in a mirrored image, by name: [[left, right], ...]; an empty list: none do. null is what "
+        "the file's categories say (`flip_pairs`), else the pairs are found from the names, in all common styles.",
+        default=None,
+    )
+    sigmas: Mapping[str, float] | float | None = key(
+        "How far off a keypoint may be in the object keypoint similarity (OKS) that AP is of: one number for all keypoints, or "
+        "each by its name. null is what the file's categories say (`sigmas`), else COCO's for its 17 keypoints and their mean, "
+        "0.067, for all others.",
+        default=None,
+        above=0,
+        maximum=LARGEST_SIGMA,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.keypoint_schema and not get_task(self.task).own_fields:
+            stated = " and ".join(self.keypoint_schema)
+            raise UserError(
+                f"splits: {self.name}: {stated}: task {self.task} has no keypoints; leave out what is of these"
+            )
+
+    @property
+    def keypoint_schema(self) -> dict[str, Any]:
+        """What is said here of the keypoints of the file's categories."""
+        stated = {"flip_pairs": keys.plain(self.flip_pairs), "sigmas": keys.plain(self.sigmas)}
+        return {name: value for name, value in stated.items() if value is not None}
+
     @property
     def annotated_for(self) -> str | None:
         return self.task if self.labelled else None
+
+    def identity(self) -> dict[str, Any]:
+        # What isn't said is no part of it: there are splits from before these keys.
+        identity = super().identity()
+        return {name: value for name, value in identity.items() if value is not None or name not in _KEYPOINT_KEYS}
 
     def files(self) -> tuple[str, ...]:
         return self.annotations, *self.drop_ids

@@ -20,6 +20,7 @@ from typing import Any
 from datadistill.data.coco import number_annotations
 from datadistill.errors import UserError
 from datadistill.files import REMAKE, read_made, reading
+from datadistill.tasks.keypoint_schema import same_schema
 from datadistill.values import excerpt, is_finite, is_integer
 
 Split = dict[str, Any]
@@ -57,6 +58,10 @@ def union(splits: Sequence[Split], names: Sequence[str] | None = None) -> Split:
     for name, categories in annotated[1:]:
         if category_table(categories) != category_table(annotated[0][1]):
             raise UserError(f"{annotated[0][0]} and {name} define different categories; a union needs them equal")
+        if not same_schema(categories, annotated[0][1]):
+            raise UserError(
+                f"{annotated[0][0]} and {name} have different flip_pairs or sigmas of keypoints; a union needs them equal"
+            )
     defined = annotated or [(name, split["categories"]) for name, split in named if split["categories"]]
     agreed = all(category_table(categories) == category_table(defined[0][1]) for _, categories in defined)
     for key in ("id", "content"):

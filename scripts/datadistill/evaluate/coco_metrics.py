@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datadistill.errors import UserError
+from datadistill.tasks.metrics import COCO_SIGMAS
 from datadistill.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def score(
     Keypoint results take their areas from the extent of their keypoints, as on COCO's server, even if they carry a box:
     areas taken from boxes would move APm and APl.
 
-    Raises `UserError` for results of images or categories that the split has not, a split
-    without an instance to score, and keypoint counts without COCO's fall-offs; `name` names the split in these
-    messages.
+    Keypoints are compared with the sigmas of their category (`Task.sigmas`).
+
+    Raises `UserError` for results of images or categories that the split has not, and for a split without an instance to
+    score; `name` names the split in these messages.
     """
     categories = task.scored_categories(sorted(split["categories"], key=lambda category: category["id"]), name)
     truth = _prepared_truth(split, categories, task, name)
@@ -120,14 +122,19 @@ def _evaluator(truth: dict[str, Any], results: list[dict[str, Any]], task: Task)
     ground_truth = _indexed(truth)
     # loadRes can't take an empty list.
     detections = ground_truth.loadRes(results) if results else _indexed(truth | {"annotations": []})
-    evaluator = COCOeval(ground_truth, detections, task.iou_type)
-    sigmas = task.sigmas(truth["categories"][0], "the split")
-    # pycocotools has COCO's own, as tenths: their last bits are part of its metrics.
-    if sigmas is not None and not (
-        len(sigmas) == len(evaluator.params.kpt_oks_sigmas)
-        and np.allclose(evaluator.params.kpt_oks_sigmas, sigmas, 1e-9)
-    ):
-        evaluator.params.kpt_oks_sigmas = np.array(sigmas)
+    sigmas = {category["id"]: task.sigmas(category, "the split") for category in truth["categories"]}
+
+    class OwnSigmas(COCOeval):
+        """COCO's metrics with the sigmas of each category."""
+
+        def computeOks(self, imgId: int, catId: int) -> Any:
+            # pycocotools has COCO's own, as tenths: their last bits are part of its metrics.
+            as_coco = sigmas[catId] in (None, COCO_SIGMAS)
+            self.params.kpt_oks_sigmas = coco_sigmas if as_coco else np.array(sigmas[catId])
+            return super().computeOks(imgId, catId)
+
+    evaluator = OwnSigmas(ground_truth, detections, task.iou_type)
+    coco_sigmas = getattr(evaluator.params, "kpt_oks_sigmas", None)
     return evaluator
 
 

@@ -16,7 +16,7 @@ from datadistill.errors import UserError
 from datadistill.exchange import cvat, label_studio, yolo
 from datadistill.exchange.review import Coco, Known, as_coco, flat_names, least_certain_first
 from datadistill.files import atomic_write, read_json, write_json
-from datadistill.tasks.keypoint_pairs import find_pairs
+from datadistill.tasks.keypoint_schema import flip_pairs
 
 FORMATS = ("label-studio", "cvat", "yolo", "coco")
 
@@ -80,8 +80,8 @@ def _yolo(
     labels: Coco, images: Sequence[Mapping[str, Any]], names: Mapping[int, str], folder: Path, prefix: str
 ) -> None:
     categories = labels["categories"]
-    keypoints = next((c["keypoints"] for c in categories if c.get("keypoints")), None)
-    permutation = None if keypoints is None else find_pairs(keypoints).permutation
+    posed = next((category for category in categories if category.get("keypoints")), None)
+    permutation = None if posed is None else flip_pairs(posed).permutation
     text = yolo.data_file(categories, permutation)
     _link(images, names, folder / "images")
     for identity, lines in yolo.to_lines(labels, images).items():

@@ -26,7 +26,7 @@ from datadistill.label.batches import Batch, network_inputs, preprocess, reduced
 from datadistill.label.ensemble.heatmaps import HeatmapAverage, decode, transform_weights
 from datadistill.progress import progress
 from datadistill.specs import RefinementSpec
-from datadistill.tasks.keypoint_pairs import find_pairs
+from datadistill.tasks.keypoint_schema import flip_pairs
 from datadistill.transforms import TestScale, View, scaled
 
 ROIS_AT_ONCE = {"cpu": 64, "cuda": 1024}
@@ -58,17 +58,16 @@ def refine(
         raise UserError("refine needs a model with a keypoint head; this one has none")
     plain = TestScale(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)
     _check_size_dependence(spec, plain.short_side)
-    names = categories[0]["keypoints"]
     kept = detections.with_keypoints(None)
     if threshold is not None:
         kept = kept.select(kept.scores >= np.float32(threshold))
-    keypoints, missing = _reused(kept, reuse, len(names))
+    keypoints, missing = _reused(kept, reuse, len(categories[0]["keypoints"]))
     rows = np.flatnonzero(missing)
     by_image = np.split(rows, np.flatnonzero(np.diff(kept.image_index[rows])) + 1) if len(rows) else []
     members = {int(kept.image_index[group[0]]): group for group in by_image}
     every = split_images(split, kept.image_ids.tolist())
     images = [every[index] for index in sorted(members)]
-    work = _Refinement(model, cfg, spec, plain, find_pairs(names).permutation)
+    work = _Refinement(model, cfg, spec, plain, flip_pairs(categories[0]).permutation)
 
     def compute(batch: Batch, arrays: list[list[np.ndarray]]) -> Iterator[np.ndarray]:
         return work(batch, arrays, [kept.boxes[members[image.index]] for image in batch.images])

@@ -35,6 +35,15 @@ class FlipPairs:
             order[a], order[b] = b, a
         return order
 
+    @property
+    def sides(self) -> list[str | None]:
+        """For each keypoint "left" or "right" if it is in a pair, else None. Where names don't say, the first of a pair is left."""
+        found: list[str | None] = [None] * len(self.names)
+        for a, b in self.pairs:
+            left, right = (b, a) if _is_left_of(words(self.names[b]), words(self.names[a])) else (a, b)
+            found[left], found[right] = "left", "right"
+        return found
+
     def describe(self) -> str:
         """One sentence: `mirrored in pairs: left_eye and right_eye; not paired: nose`."""
         paired = {index for pair in self.pairs for index in pair}
@@ -86,10 +95,10 @@ def _given(names: Words, given: Iterable[Sequence[str]], where: str) -> tuple[tu
 def _found(names: Words, where: str) -> tuple[tuple[int, int], ...]:
     by_words: dict[Words, list[int]] = {}
     for place, name in enumerate(names):
-        by_words.setdefault(_words(name), []).append(place)
+        by_words.setdefault(words(name), []).append(place)
     partner: dict[int, int] = {}
     for place, name in enumerate(names):
-        says_side, mirrored = _mirrored(_words(name))
+        says_side, mirrored = _mirrored(words(name))
         candidates = sorted({other for words in mirrored for other in by_words.get(words, []) if other != place})
         if len(candidates) > 1:
             listed = " or ".join(repr(names[other]) for other in candidates)
@@ -109,7 +118,19 @@ def _found(names: Words, where: str) -> tuple[tuple[int, int], ...]:
     return tuple(sorted((a, b) for a, b in partner.items() if a < b))
 
 
-def _words(name: str) -> Words:
+def _is_left_of(ours: Words, other: Words) -> bool:
+    """Does a name say left where its partner says right?"""
+    for left, right in (("left", "right"), ("lft", "rgt"), ("lt", "rt"), ("l", "r")):
+        for word, mirrored in zip(ours, other, strict=False):
+            if word.startswith(left) and right + word[len(left) :] == mirrored:
+                return True
+            if word.endswith(left) and word[: -len(left)] + right == mirrored:
+                return True
+    return False
+
+
+def words(name: str) -> Words:
+    """The words of a name, in small letters: the same for every way of writing it."""
     return tuple(word.lower() for word in _TOKEN.findall(name))
 
 

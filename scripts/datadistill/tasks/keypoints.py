@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
-from datadistill.tasks.metrics import COCO_SIGMAS
+from datadistill.tasks.keypoint_schema import check_one_schema, clean_schema, flip_pairs, sigmas, without_schema
 from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Look, RefiningTask, rounded
 from datadistill.values import excerpt, is_finite, is_integer, is_plain_text
 
@@ -38,7 +38,6 @@ class Keypoints(RefiningTask):
     iou_type = "keypoints"
     stats: ClassVar = {"AP": 0, "AP50": 1, "AP75": 2, "APm": 3, "APl": 4}
     own_fields = ("keypoints",)
-    scored_keypoints = len(COCO_SIGMAS)
     coco_file = "person_keypoints"
     default_count_instances = "with_keypoints"
     picture_note = "Orange: a person's left; blue: right"
@@ -51,7 +50,10 @@ class Keypoints(RefiningTask):
     def clean_categories(
         self, categories: list[dict[str, Any]], name: str, *, annotated: bool, num_keypoints: int | None
     ) -> list[dict[str, Any]]:
-        """The categories that define keypoints, each of which must have `num_keypoints` of them."""
+        """The categories that define keypoints, the same for all, with their pairs and sigmas (`keypoint_schema.clean_schema`).
+
+        There must be `num_keypoints` of them, where the config says so.
+        """
         for entry in categories:
             _check_names(entry.get("keypoints"), f"{name}: category {entry['name']!r}")
         posed = [entry for entry in categories if entry.get("keypoints")]
@@ -66,6 +68,10 @@ class Keypoints(RefiningTask):
                     f"num_keypoints is {num_keypoints}"
                 )
             _check_skeleton(entry.get("skeleton"), len(entry["keypoints"]), f"{name}: category {entry['name']!r}")
+        if not annotated:
+            return [without_schema(entry) for entry in posed]
+        posed = [clean_schema(entry, f"{name}: category {entry['name']!r}") for entry in posed]
+        check_one_schema(posed, name)
         return posed
 
     def clean_annotation(self, annotation: dict[str, Any], category: Mapping[str, Any], what: str) -> dict[str, Any]:
@@ -113,10 +119,8 @@ class Keypoints(RefiningTask):
         return {"keypoints": rows.reshape(len(detections), -1).tolist()}
 
     def scored_categories(self, categories: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-        """Those with keypoints, for which there must be fall-offs."""
+        """Those with keypoints."""
         posed = [category for category in categories if category.get("keypoints")]
-        for category in posed:
-            self.sigmas(category, f"{name}, category {category['name']!r}")
         if not posed:
             raise UserError(
                 f"{name}: no category with keypoints, so there is nothing to score; check the annotation file"
@@ -124,13 +128,8 @@ class Keypoints(RefiningTask):
         return posed
 
     def sigmas(self, category: Mapping[str, Any], where: str) -> tuple[float, ...]:
-        """COCO's; a `UserError` where COCO defines none for so many keypoints."""
-        count = len(category["keypoints"])
-        if count != len(COCO_SIGMAS):
-            raise UserError(
-                f"{where}: {count} keypoints, but COCO's keypoint similarity is defined for its {len(COCO_SIGMAS)}"
-            )
-        return COCO_SIGMAS
+        """The category's own, else the defaults."""
+        return sigmas(category, where)
 
     def similarity(self) -> Similarity:
         """OKS."""
@@ -187,8 +186,8 @@ class Keypoints(RefiningTask):
 
         A limb is coloured by the sides of its ends: left, right, or white between them.
         """
-        names = category["keypoints"]
-        sides = [LEFT if "left" in name else RIGHT if "right" in name else pen.neutral for name in names]
+        colours = {"left": LEFT, "right": RIGHT, None: pen.neutral}
+        sides = [colours[side] for side in flip_pairs(category).sides]
         visible = points[:, 2] > 0
         for a, b in category.get("skeleton", ()):
             if visible[a - 1] and visible[b - 1]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
+from datadistill.tasks.keypoint_schema import without_schema
 from datadistill.tasks.task import Task, boxes_xywh
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Objects(Task):
         """All categories, without what only keypoints need."""
         if annotated and not categories:
             raise UserError(f"{name}: it defines no categories")
-        return [{k: v for k, v in entry.items() if k not in ("keypoints", "skeleton")} for entry in categories]
+        plain = map(without_schema, categories)
+        return [{k: v for k, v in entry.items() if k not in ("keypoints", "skeleton")} for entry in plain]
 
     def clean_annotation(self, annotation: dict[str, Any], category: Mapping[str, Any], what: str) -> dict[str, Any]:
         """Without keypoints."""

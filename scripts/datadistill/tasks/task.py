@@ -67,7 +67,6 @@ class Task(ABC):
     - `iou_type`: how pycocotools scores it; `stats`: its metrics in the order of the paper's columns, and where
       pycocotools puts them in its summary.
     - `own_fields`: the fields of a COCO annotation, beside box and area, that hold what this task predicts.
-    - `scored_keypoints`: the number of keypoints that its metrics are defined for; None: any.
     - `coco_file`: how the files of COCO's releases that this task reads begin.
     - `refines`: the labels need a second pass over boxes that survive a gate (see `RefiningTask`). A task that doesn't
       refine merges the boxes of all transforms in its one pass.
@@ -81,7 +80,6 @@ class Task(ABC):
     iou_type: ClassVar[str]
     stats: ClassVar[Mapping[str, int]]
     own_fields: ClassVar[tuple[str, ...]] = ()
-    scored_keypoints: ClassVar[int | None] = None
     coco_file: ClassVar[str]
     refines: ClassVar[bool] = False
     default_count_instances: ClassVar[str]

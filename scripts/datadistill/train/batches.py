@@ -20,7 +20,6 @@ from detectron2.data.datasets import load_coco_json
 from detectron2.structures import BoxMode, Instances
 
 from datadistill.errors import UserError
-from datadistill.tasks.keypoint_pairs import find_pairs
 from datadistill.tasks.task import Task
 from datadistill.train.sampling import GENERATED, LABELLED, Deal, MixedSampler, augmentation_generator
 
@@ -63,7 +62,8 @@ class TrainingImages(torch.utils.data.Dataset):
     """slot of the run -> one training example in detectron2's format.
 
     Adds to detectron2's fields `slot` and `source` (`LABELLED` or `GENERATED`); instances of generated labels carry
-    `gt_generated`. With `name_crowds` instances carry `crowd_boxes` (see `model.region_sampling`).
+    `gt_generated`. `permutation`: for each keypoint of a mirrored instance the index of the original one
+    (`FlipPairs.permutation`); None without keypoints. With `name_crowds` instances carry `crowd_boxes` (see `model.region_sampling`).
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class TrainingImages(torch.utils.data.Dataset):
         cfg: CfgNode,
         sampler: MixedSampler,
         sources: Sequence[Source],
-        keypoint_names: Sequence[str] | None,
+        permutation: Sequence[int] | None,
         *,
         name_crowds: bool = False,
     ) -> None:
@@ -81,7 +81,7 @@ class TrainingImages(torch.utils.data.Dataset):
         self._max_size = cfg.INPUT.MAX_SIZE_TRAIN
         self._format = cfg.INPUT.FORMAT
         self._name_crowds = name_crowds
-        self._flip_indices = None if keypoint_names is None else np.asarray(find_pairs(keypoint_names).permutation)
+        self._flip_indices = None if permutation is None else np.asarray(permutation)
 
     def __len__(self) -> int:
         return self._sampler.total

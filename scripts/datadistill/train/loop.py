@@ -36,6 +36,7 @@ from datadistill.model.frozen_proposals import take_over
 from datadistill.model.model_file import read_model, tensor_bytes, write_model
 from datadistill.model.network import build_config
 from datadistill.specs import ModelSpec
+from datadistill.tasks.keypoint_schema import flip_pairs
 from datadistill.tasks.task import get_task
 from datadistill.train.batches import Source, TrainingImages, build_loader, load_source
 from datadistill.train.hooks import RecordMetrics, SaveCheckpoint, SeedEachIteration, StepSchedule, metrics_every
@@ -155,8 +156,8 @@ def train(spec: ModelSpec, files: TrainingFiles, options: TrainingOptions) -> No
     sampler = MixedSampler(
         len(sources[0]), len(sources[1]) if len(sources) > 1 else 0, ratio, iterations * batch, spec.seed
     )
-    names = categories[0].get("keypoints") if cfg.MODEL.KEYPOINT_ON else None
-    images = TrainingImages(cfg, sampler, sources, names, name_crowds=spec.training.crowds == "ignored")
+    mirrored = flip_pairs(categories[0]).permutation if cfg.MODEL.KEYPOINT_ON else None
+    images = TrainingImages(cfg, sampler, sources, mirrored, name_crowds=spec.training.crowds == "ignored")
     deal = Deal(sampler, [source.ratios for source in sources], batch, rank, world)
 
     torch.manual_seed(model_seed(spec.seed, _INITIAL_WEIGHTS, 0))

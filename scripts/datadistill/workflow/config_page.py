@@ -112,11 +112,15 @@ def _word(name: str, node: Schema) -> str:
     if name == "array":
         items = node["items"]
         what = "entries" if "properties" in items else _plural(kind_of(items))
+        if "minItems" in items and items["minItems"] == items.get("maxItems") == 2:
+            what = f"pairs of {kind_of(items['items'])}"
         return (
             f"list of {node['minItems']} {what}"
             if node.get("minItems", 0) > 1 and node["minItems"] == node.get("maxItems")
             else f"list of {what}"
         )
+    if name == "object" and isinstance(node.get("additionalProperties"), dict):
+        return f"{node['additionalProperties']['type']} by name"
     return {
         "string": "text", "integer": "whole number", "number": "number",
         "boolean": "`true` or `false`", "null": "`null`", "object": "keys",

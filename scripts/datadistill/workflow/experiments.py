@@ -335,12 +335,6 @@ class Experiments:
             raise UserError(f"evaluate_on: no split for task {task}, which {where} needs; name one")
         named = f"{where}: split" if row.get("split") else f"evaluate_on: {task}"
         check_annotated(self.split(split, named), task, named)
-        scored = get_task(task).scored_keypoints
-        if scored is not None and (count := self.config.get("num_keypoints")) not in (None, scored):
-            raise UserError(
-                f"num_keypoints: {count}: {where} is scored with COCO's keypoint similarity, which is defined for "
-                f"{scored} keypoints only; leave the tables' rows out to train and label without scores"
-            )
         return [self.evaluation(model, split, mode, f"{where}: mode") for model in models]
 
     # --- helpers ----------------------------------------------------------------------------------------------

@@ -106,12 +106,14 @@ def _value(hint: Any, stated: Mapping[str, Any]) -> Schema:
     if dataclasses.is_dataclass(options[0]):
         return _object(options[0], inherits=stated["inherits"])  # type: ignore[arg-type]
     lists = [option for option in options if get_origin(option) is tuple]
-    node = _scalars([option for option in options if option not in lists], limits)
+    by_name = [option for option in options if get_origin(option) is Mapping]
+    node = _scalars([option for option in options if option not in (*lists, *by_name)], limits)
+    if by_name:
+        each = _scalars(alternatives(get_args(by_name[0])[1]), limits)
+        node = {**node, "type": ["object", *_types(node)], "additionalProperties": each}
     if lists:
         members = get_args(lists[0])
-        items = (
-            _object(members[0]) if dataclasses.is_dataclass(members[0]) else _scalars(alternatives(members[0]), limits)
-        )
+        items = _object(members[0]) if dataclasses.is_dataclass(members[0]) else _value(members[0], stated)
         size = {} if members[-1] is Ellipsis else {"minItems": len(members), "maxItems": len(members)}
         of_list = {word: limits[name] for name, word in _OF_LISTS.items() if name in limits}
         words = [word for word in [*_types(node), "array"] if word]

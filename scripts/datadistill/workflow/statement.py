@@ -273,8 +273,9 @@ class Config:
     )
     fraction_seed: int = key("Seed of the nested fractions of unlabelled splits (Figure 5).", default=0, minimum=0)
     num_keypoints: int | None = key(
-        "Keypoints that each annotated instance must have; annotation files with another number are refused.",
-        default=17,
+        "Keypoints that each annotated instance must have; annotation files with another number are refused. null takes what "
+        "each file has.",
+        default=None,
         identity=False,
     )
     build: tuple[str, ...] | None = key(
