@@ -24,9 +24,17 @@ from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.figures import compared, explanation, figure
 from datadistill.workflow.locks import record_host
-from datadistill.files import canonical_json
+from datadistill.files import canonical_json, digest
 from datadistill.keys import plain
-from datadistill.workflow.needs import compared_splits, data_files, judging_splits, same_categories, splits_to_edit
+from datadistill.workflow.needs import (
+    compared_splits,
+    data_files,
+    judging_splits,
+    networks_from,
+    same_categories,
+    splits_to_edit,
+    starting_network,
+)
 from datadistill.workflow.outputs import (
     figure_section,
     names_of,
@@ -79,6 +87,7 @@ onstart:
 wildcard_constraints:
     split=r"[^/]+",
     weights=r"[^/]+",
+    network=r"[0-9a-f]{8}",
     model=r"[^/]+",
     predictions=r"[^/]+",
     gate=r"[^/]+",

@@ -23,6 +23,38 @@ rule weights:
         " --record {params.record:q} > {log:q} 2>&1"
 
 
+rule check_weights:
+    input:
+        # Ancient: fetched again, they are the same.
+        ancient(PATHS.weights()),
+    output:
+        # One file for each network, so that another network is another job. An `ancient` file that is made again hides from Snakemake
+        # that what reads it has reasons of its own to run.
+        PATHS.weights_check(),
+    log:
+        PATHS.log("check_weights", "{weights}", "{network}"),
+    benchmark:
+        PATHS.benchmark("check_weights", "{weights}", "{network}")
+    priority: 10
+    conda:
+        VISION_ENVIRONMENT
+    resources:
+        **RESOURCES["data"],
+    params:
+        record=PATHS.weights_record(),
+        network=lambda w: canonical_json(networks_from(EXPERIMENTS.weights[w.weights], MODELS.values())[w.network]),
+    shell:
+        'python "$SCRIPTS/check_weights.py" --weights {input:q} --record {params.record:q} --network {params.network:q}'
+        " --output {output:q} > {log:q} 2>&1"
+
+
+def weights_check(model):
+    """The check that a model's network can start from its initial weights: one file or none."""
+    if model.spec.initial != "imagenet":
+        return []
+    return PATHS.weights_check(model.initial.id, digest(starting_network(model)))
+
+
 rule train:
     input:
         labelled=lambda w: MODELS[w.model].labelled.file,
@@ -31,6 +63,7 @@ rule train:
         proposals=lambda w: MODELS[w.model].proposals.file if MODELS[w.model].proposals else [],
         # Ancient: the same weights, fetched or checked again, and another evaluation split mean no other model.
         weights=ancient(lambda w: MODELS[w.model].initial.file if MODELS[w.model].spec.initial == "imagenet" else []),
+        fit=ancient(lambda w: weights_check(MODELS[w.model])),
         leaks=ancient(PATHS.leaks()),
     output:
         model=PATHS.model(),

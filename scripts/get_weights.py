@@ -14,7 +14,7 @@ from typing import Any
 
 from datadistill.data.downloads import Download, fetch_all
 from datadistill.errors import UserError, run_script
-from datadistill.files import atomic_write, file_digest, read_json, write_json
+from datadistill.files import atomic_write, digest, file_digest, read_json, write_json
 from datadistill.model.weight_files import find_weights, other_weights
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         "--record",
         required=True,
         type=Path,
-        help="where from, size and digest, as JSON; other weights than before are refused",
+        help="where from, size, digest and checked networks, as JSON; other weights than before are refused",
     )
     arguments = parser.parse_args()
     output, note = arguments.output, read_json(arguments.source, made=True)
@@ -50,8 +50,9 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     size = file.stat().st_size
+    fits = [digest(entry) for entry in note["networks"]]
     # The record first: weights without one could be replaced unnoticed.
-    write_json(arguments.record, {"source": origin, "sha256": found, "size": size}, indent=1)
+    write_json(arguments.record, {"source": origin, "sha256": found, "size": size, "fits": fits}, indent=1)
     with open(file, "rb") as stream, atomic_write(output, "wb", size=size) as target:
         shutil.copyfileobj(stream, target)
     shutil.rmtree(folder, ignore_errors=True)

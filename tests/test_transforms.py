@@ -6,6 +6,7 @@ from detectron2.data.transforms import ResizeShortestEdge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datadistill.errors import UserError
 from datadistill.transforms import TestScale, Transform, View, in_words, resolve, sizes, transform_set
 
 PAPER = [Transform(s, 1333 if s == 800 else 2000, flip) for s in range(400, 1201, 100) for flip in (False, True)]
@@ -60,6 +61,9 @@ def test_names_in_words() -> None:
 
 def test_a_set_of_the_config_is_every_scale_in_every_orientation() -> None:
     entry = {"short_sides": [400, 800], "max_size": 2000, "max_size_at": [{"short_side": 800, "max_size": 1333}]}
+    typo = {**entry, "name": "standard", "max_size_at": [{"short_side": 80, "max_size": 1333}]}
+    with pytest.raises(UserError, match="transform_sets: standard: max_size_at: 80 is none of its short_sides"):
+        transform_set(typo)
     both = (Transform(400, 2000), Transform(400, 2000, True), Transform(800, 1333), Transform(800, 1333, True))
     assert transform_set(entry) == both
     assert transform_set({**entry, "flips": "plain"}) == both[::2]

@@ -24,11 +24,12 @@ _STALE = 2.0
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w", *, size: int | None = None) -> Iterator[IO[Any]]:
+def atomic_write(path: str | Path, mode: str = "w", *, size: int | None = None, tidy: bool = True) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on success flush it to disk and rename it over `path`.
 
     A reader sees the old file or the whole new one. After an exception the temporary file is removed and `path` is as it
     was; what killed processes left is removed by the next write. `size`: the bytes that will be needed, where known.
+    `tidy` false leaves what they left: looking for it reads the whole folder, which is much where it holds thousands.
 
     Raises `UserError` when the disk is full.
     """
@@ -41,7 +42,8 @@ def atomic_write(path: str | Path, mode: str = "w", *, size: int | None = None) 
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
             with contextlib.suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove_stale(path, temporary)
+            if tidy:
+                _remove_stale(path, temporary)
             try:
                 yield stream
                 stream.flush()

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from datadistill.errors import UserError
 from datadistill.keys import key
 
 if TYPE_CHECKING:
@@ -175,6 +176,11 @@ def alike(views: Sequence[View]) -> tuple[tuple[View, ...], ...]:
 def transform_set(entry: Mapping[str, Any]) -> tuple[Transform, ...]:
     """The transforms of an entry of the config's `transform_sets`: every scale, in every orientation asked for."""
     caps = {cap["short_side"]: cap["max_size"] for cap in entry.get("max_size_at", [])}
+    for short_side in caps:
+        if short_side not in entry["short_sides"]:
+            raise UserError(
+                f"transform_sets: {entry['name']}: max_size_at: {short_side} is none of its short_sides; correct one of them"
+            )
     return tuple(
         Transform(short_side, caps.get(short_side, entry["max_size"]), flip)
         for short_side in entry["short_sides"]

@@ -251,6 +251,21 @@ def test_what_is_drawn_is_what_the_model_was_given(world: World, unshared: list[
     assert set() < drawn[GENERATED] <= ids[world.label_set]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_was_damaged_since_is_named(tmp_path: Path, workers: int) -> None:
+    path = write_split(tmp_path, [person(1), person(2)], 2)
+    source = load_source(path, "labelled", KEYPOINTS)
+    sampler = MixedSampler(2, 0, 1.0, 8, 1)
+    images = TrainingImages(
+        build_config(SPEC, json.loads(path.read_text())["categories"], device="cpu"), sampler, [source], None
+    )
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).write_bytes(b"not an image")
+    deal = Deal(sampler, [source.ratios], 2)
+    with pytest.raises(UserError, match=r"^\S+[12]\.png: image [12] can't be read as the split says[^\n]*$"):
+        list(build_loader(images, deal, iterations=range(4), workers=workers))
+
+
 def test_an_image_of_another_size_than_stated_is_refused(tmp_path: Path) -> None:
     path = write_split(tmp_path, [person(1)], 1)
     Image.fromarray(np.zeros((HEIGHT, WIDTH + 1, 3), np.uint8)).save(tmp_path / "1.png")

@@ -144,6 +144,15 @@ def test_images_are_counted_from_the_config_or_the_data(smallest: Config, tmp_pa
         {"name": "un-120", "kind": "coco_release", "part": "un-120", "task": "keypoints"},
         {"name": "mine", **coco, "drop_ids": [str(tmp_path / "drop.txt")]},
         {"name": "photos", "kind": "folder", "images": str(tmp_path / "photos")},
+        {"name": "cells", "kind": "voc", "images": "x", "annotations": str(tmp_path / "xml"), "categories": ["cell"]},
+        {
+            "name": "some",
+            "kind": "voc",
+            "images": "x",
+            "list": str(tmp_path / "some.txt"),
+            "categories": ["cell"],
+            "labelled": False,
+        },
     ]
     experiments = build_experiments(complete_config(smallest))
 
@@ -163,6 +172,11 @@ def test_images_are_counted_from_the_config_or_the_data(smallest: Config, tmp_pa
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").touch()
     assert count("photos") == 1
+    assert count("cells") is count("some") is None
+    (tmp_path / "xml").mkdir()
+    (tmp_path / "xml" / "1.xml").touch()
+    (tmp_path / "some.txt").write_text("1\n2\n3\n")
+    assert (count("cells"), count("some")) == (1, 3)
     images = ", ".join(f'{{"id": {i}, "file_name": "{i}.jpg", "width": 9, "height": 9}}' for i in (1, 2, 3))
     (tmp_path / "a.json").write_text(f'{{"images": [{images}]}}')
     assert count("mine") == 2

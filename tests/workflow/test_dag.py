@@ -66,7 +66,7 @@ def test_thousands_of_shards_fit_into_a_command(workplace: Path) -> None:
     assert all(many[script] - few[script] < 20 for script in few)
 
 
-# --- a dry run is light (benchmarks/dry_run.py measures it) -----------------------------------------------------------
+# --- a dry run is light (benchmarks/dry_runs.py measures it) -----------------------------------------------------------
 
 
 def test_a_dry_run_imports_no_heavy_library(workplace: Path) -> None:

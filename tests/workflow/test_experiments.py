@@ -97,7 +97,17 @@ def test_runs_of_different_names_share_no_path(smallest: Config) -> None:
 
 def test_labelled_split_must_be_annotated_for_the_task(smallest: dict[str, Any]) -> None:
     smallest["models"][0]["labelled"] = "pool"
-    with pytest.raises(UserError, match="split 'pool' has no annotations"):
+    with pytest.raises(UserError, match="split 'pool' has no annotations; name"):
+        build(smallest)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"kind": "union", "of": ["labelled", "pool"]}, {"kind": "fraction", "of": "pool", "fraction": 0.5}]
+)
+def test_a_split_with_a_pool_in_it_is_not_annotated(smallest: Config, entry: Config) -> None:
+    smallest["splits"].append({"name": "mixed", **entry})
+    smallest["models"][0]["labelled"] = "mixed"
+    with pytest.raises(UserError, match="split 'mixed' has no annotations for the images of 'pool'"):
         build(smallest)
 
 

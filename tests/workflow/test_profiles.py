@@ -17,6 +17,11 @@ def settings(name: str) -> dict[str, Any]:
     return yaml.safe_load((PROFILES / name / "config.yaml").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_neither_a_reworded_command_nor_another_environment_retrains(profile: str) -> None:
+    assert sorted(settings(profile)["rerun-triggers"]) == ["input", "mtime", "params"]
+
+
 def named(name: str) -> set[str]:
     """`key` of every setting, and `key: entry` of those that are lists of resources."""
     found = set()

@@ -136,6 +136,21 @@ def test_what_a_user_has_is_no_input_but_its_change_is_seen(smallest: Config, tm
     assert first != [file_state(path) for path in files]
 
 
+def test_an_edited_annotation_of_pascal_voc_makes_the_split_again(smallest: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "Annotations"
+    entry = {"kind": "voc", "images": "photos", "annotations": str(folder), "categories": ["cell"]}
+    files = split_of(smallest, **entry).spec.files()
+    assert [file_state(path) for path in files] == ["absent"]
+    folder.mkdir()
+    (folder / "a.xml").write_text("<annotation/>")
+    first = [file_state(path) for path in files]
+    assert [file_state(path) for path in files] == first
+    (folder / "a.xml").write_text("<annotation> </annotation>")
+    assert [file_state(path) for path in files] != first
+    # Those of a pool are not read.
+    assert split_of(smallest, **entry, labelled=False).spec.files() == ()
+
+
 # --- videos
 
 
@@ -221,7 +236,7 @@ def test_weights_are_checked_put_in_place_and_recorded(tmp_path: Path) -> None:
     assert run(path=str(source), sha256=digest[:8]).returncode == 0
     assert output.read_bytes() == source.read_bytes()
     size = source.stat().st_size
-    assert json.loads(record.read_text()) == {"source": str(source), "sha256": digest, "size": size}
+    assert json.loads(record.read_text()) == {"source": str(source), "sha256": digest, "size": size, "fits": []}
     assert sorted(path.name for path in output.parent.rglob("*") if path.is_file()) == ["R-50.json", "R-50.pkl"]
     wrong = run(path=str(source), sha256="0" * 64)
     assert wrong.returncode == 2

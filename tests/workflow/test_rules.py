@@ -27,7 +27,7 @@ PATTERNS = {"{params.predictions}", "{params.refinement}", "{params.detections}"
 WITHIN = {
     "split": {"downloads"},
     "sample_frames": {"clips"},
-    "train": {"leaks"},
+    "train": {"leaks", "fit"},
     "table": {"evaluations"},
     "figure": {"shown"},
 }

@@ -26,7 +26,6 @@ def read_coco(
     task: str,
     num_keypoints: int | None = None,
     annotated: bool = True,
-    keep_segmentation: bool = False,
     stated: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Read and check a COCO JSON file (instances, person_keypoints or image_info), normalised for `task`.
@@ -38,7 +37,7 @@ def read_coco(
     kept are dropped. With `annotated` false, annotations are neither required nor read; otherwise one at least must be
     something that the task can learn.
 
-    Normalised: `segmentation` is dropped unless `keep_segmentation`; `iscrowd` defaults to 0; `area` to the box's;
+    Normalised: `segmentation` is dropped; `iscrowd` defaults to 0; `area` to the box's;
     annotation ids are numbered anew when one is missing or 0, which pycocotools takes for "no match". Boxes are [x, y, width, height] in pixels; a width or height of 0 is
     let through (COCO has such), a negative or non-finite one, or a box that reaches out of its image by more than
     rounding, isn't.
@@ -51,7 +50,6 @@ def read_coco(
         task=task,
         num_keypoints=num_keypoints,
         annotated=annotated,
-        keep_segmentation=keep_segmentation,
         stated=stated,
     )
 
@@ -63,7 +61,6 @@ def check_coco(
     task: str,
     num_keypoints: int | None = None,
     annotated: bool = True,
-    keep_segmentation: bool = False,
     stated: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """`read_coco` of a file that was read already; `name` stands for it in messages."""
@@ -83,7 +80,7 @@ def check_coco(
     kept = {category["id"]: category for category in categories}
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
     annotations = [
-        _check_annotation(annotation, name, known_task, sizes, known, kept, keep_segmentation)
+        _check_annotation(annotation, name, known_task, sizes, known, kept)
         for annotation in (data["annotations"] if annotated else ())
     ]
     if annotated and not known_task.keep_for_training(a for a in annotations if a is not None):
@@ -164,7 +161,6 @@ def _check_annotation(
     sizes: Mapping[int, tuple[int, int]],
     known: set[int],
     kept: Mapping[int, Mapping[str, Any]],
-    keep_segmentation: bool,
 ) -> dict[str, Any] | None:
     what = f"{name}: annotation {excerpt(entry['id']) if 'id' in entry else '(without id)'}"
     image_id, category_id = entry.get("image_id"), entry.get("category_id")
@@ -196,8 +192,7 @@ def _check_annotation(
     if crowd is not None and not (isinstance(crowd, int) and crowd in (0, 1)):
         raise UserError(f"{what} has iscrowd {excerpt(crowd)}; it must be 0 or 1")
     clean = dict(entry)
-    if not keep_segmentation:
-        clean.pop("segmentation", None)
+    clean.pop("segmentation", None)
     _refuse_infinite(clean, what)
     clean["iscrowd"] = int(bool(crowd))
     if area is None:

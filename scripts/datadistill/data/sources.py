@@ -1,4 +1,5 @@
-"""Splits of images that lie on disk: of a COCO file, of COCO's releases, of a folder, of what the workflow wrote.
+"""Splits of images that lie on disk: of a COCO file, of Pascal VOC annotations, of COCO's releases, of a folder, of what the workflow
+wrote.
 
 Every function takes the split's spec and `images`: the folder through which the split names its images, relative to the
 working directory. A spec's own `images` says where a user keeps them; the workflow makes `images` a link to it, so that
@@ -76,7 +77,7 @@ def from_release(spec: CocoRelease, *, images: str, workers: int = 1) -> Made:
     if missing:
         raise UserError(
             f"{root}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, which {part} needs; put "
-            "COCO's 2014 and 2017 releases there, name another data_root, or set fetch: true to download them"
+            "COCO's 2014 and 2017 releases there, name another data_root, or set fetch: true to download them (again: delete their records in results/downloads)"
         )
     annotations, labelled = str(root / annotation_file(part, spec.task)), spec.annotated_for is not None
     data = read_coco(annotations, task=spec.task, num_keypoints=spec.num_keypoints, annotated=labelled)

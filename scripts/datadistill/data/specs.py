@@ -207,7 +207,8 @@ class VocSplit(_Own, _Checked):
         "Folder of the images, absolute or relative to the working directory.", path=True, identity=False, min_length=1
     )
     annotations: str | None = key(
-        "Folder of Pascal VOC annotations, one XML file an image; not needed where `labelled` is false.",
+        "Folder of Pascal VOC annotations, one XML file an image; not needed where `labelled` is false. When a file of it changes, "
+        "the split is made again.",
         default=None,
         path=True,
         identity=False,
@@ -232,7 +233,7 @@ class VocSplit(_Own, _Checked):
         return self.task if self.labelled else None
 
     def files(self) -> tuple[str, ...]:
-        return (self.list,) if self.list else ()
+        return tuple(path for path in (self.list, self.annotations if self.labelled else None) if path)
 
     def folder(self) -> str | None:
         return self.images

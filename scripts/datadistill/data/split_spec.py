@@ -19,7 +19,13 @@ class SplitSpec:
 
     kind: ClassVar[str]
     name: str = key("Its name in this config.", pattern=NAME, identity=False)
-    shards: int = key("Jobs that share inference on this split.", default=1, minimum=1, maximum=10_000, identity=False)
+    shards: int = key(
+        "Jobs that share inference on this split. The split stays the same; what was labelled in other shards is labelled again.",
+        default=1,
+        minimum=1,
+        maximum=10_000,
+        identity=False,
+    )
     exclude: tuple[str, ...] = key(
         "Splits whose images this one leaves out, told by content, or by data set and id: for a pool, those with corrected "
         "labels. Its ledger lists them.",

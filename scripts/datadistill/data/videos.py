@@ -265,7 +265,7 @@ def sample_videos(spec: VideosSplit, *, images: str, workers: int = 1) -> Made:
     with open(folder / JOURNAL, "a", encoding="utf-8") as journal:
         rest = names[len(done) :] if len(taken) < spec.count else []
         for frame in progress(
-            _frames(rest, spec, workers), total=len(rest), unit="video", label=f"sampling {spec.dataset}"
+            _frames(rest, spec, workers), total=spec.count - len(taken), unit="video", label=f"sampling {spec.dataset}"
         ):
             if len(taken) == spec.count:
                 break
@@ -274,7 +274,7 @@ def sample_videos(spec: VideosSplit, *, images: str, workers: int = 1) -> Made:
                 image_id = path_id(frame.video)
                 row |= {"id": image_id, "file_name": f"{image_id:015d}.jpg", "time": frame.time}
                 row |= {"width": frame.width, "height": frame.height}
-                with atomic_write(folder / row["file_name"], "wb") as stream:
+                with atomic_write(folder / row["file_name"], "wb", tidy=False) as stream:
                     stream.write(frame.jpeg)
                 taken.append(row)
             else:

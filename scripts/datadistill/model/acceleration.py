@@ -25,13 +25,10 @@ class Heatmaps(nn.Module):
         return x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
 
-MEMORY_FORMATS = ("auto", "channels_last", "contiguous")
-
-
 def accelerate(model: nn.Module, memory_format: str = "auto") -> None:
     """Replace modules of a detectron2 network, whose weights are loaded, by faster equivalents; in place.
 
-    `memory_format`: one of `MEMORY_FORMATS`; auto is channels_last on a CPU, where it was measured, and contiguous on a GPU.
+    `memory_format`: auto, channels_last or contiguous; auto is channels_last on a CPU, where it was measured, and contiguous on a GPU.
 
     Before an optimizer is built, though it makes no difference to one: parameters stay the same objects.
     """

@@ -143,7 +143,7 @@ def _category_panel(axes: Axes, thresholds: Mapping[str, Any]) -> None:
 
 
 def label_quality_figure(reports: Mapping[str, Mapping[str, Any]], stem: str | Path, *, note: str) -> list[Path]:
-    """Quality of label sets against hidden truth (`quality.label_quality`), several sets side by side by their names.
+    """Quality of label sets against hidden truth (`label_quality.label_quality`), several sets side by side by their names.
 
     Several categories: precision and recall of each, the most frequent on top. Keypoints: accuracy and error of each
     type.

@@ -99,7 +99,7 @@ def _category_table(thresholds: Mapping[str, Any], per_category: bool) -> str:
 
 
 def quality_page(reports: Mapping[str, Mapping[str, Any]], *, task: Task, title: str, note: str) -> str:
-    """Quality of label sets of one split against its hidden truth (`quality.compare_quality`), side by side."""
+    """Quality of label sets of one split against its hidden truth (`label_quality.compare_quality`), side by side."""
     from datadistill.tasks.similarity import BoxOverlap
 
     boxes, own = BoxOverlap(), task.similarity()

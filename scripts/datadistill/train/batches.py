@@ -89,8 +89,7 @@ class TrainingImages(torch.utils.data.Dataset):
     def __getitem__(self, slot: int) -> dict[str, Any]:
         draw = self._sampler.draw(slot)
         record = copy.deepcopy(self._sources[draw.source][draw.index])
-        image = detection_utils.read_image(record["file_name"], format=self._format)
-        detection_utils.check_image_size(record, image)
+        image = _read(record, self._format)
         rng = augmentation_generator(self._sampler.seed, slot)
         short_side = int(rng.choice(self._short_sides))
         augmentations: list[T.Augmentation] = [T.ResizeShortestEdge(short_side, self._max_size)]
@@ -120,6 +119,20 @@ class TrainingImages(torch.utils.data.Dataset):
             "height": record["height"],
             "width": record["width"],
         }
+
+
+def _read(record: dict[str, Any], image_format: str) -> np.ndarray:
+    """The image of a record, upright."""
+    try:
+        image = detection_utils.read_image(record["file_name"], format=image_format)
+        detection_utils.check_image_size(record, image)
+    except Exception as error:
+        # Also what a worker process raises comes through as this one sentence.
+        raise UserError(
+            f"{record['file_name']}: image {record['image_id']} can't be read as the split says ({type(error).__name__}); it has "
+            "changed since the split was made: restore it, or make the split again"
+        ) from None
+    return image
 
 
 def _crowd_boxes(annotations: Sequence[dict[str, Any]], transforms: T.TransformList) -> torch.Tensor:
@@ -152,7 +165,15 @@ def build_loader(
         # Workers hold detectron2's dataset in shared memory, and outlive nothing.
         multiprocessing_context="fork" if workers else None,
     )
-    return iter(loader)
+    return _sentences(loader)
+
+
+def _sentences(loader: torch.utils.data.DataLoader) -> Iterator[list[dict[str, Any]]]:
+    """What a loader gives. PyTorch puts the traceback of a worker into the message of its error: what was said is its last line."""
+    try:
+        yield from loader
+    except UserError as error:
+        raise UserError(str(error).strip().splitlines()[-1].partition("UserError: ")[2] or str(error)) from None
 
 
 @dataclass(frozen=True)

@@ -250,7 +250,7 @@ def _load_initial_weights(model: torch.nn.Module, cfg: CfgNode, spec: ModelSpec,
         return
     from datadistill.model.weights import load_initial_weights
 
-    load_initial_weights(model, cfg, path, spec.network.backbone)
+    print(load_initial_weights(model, cfg, path, spec.network.backbone), flush=True)
 
 
 def _gather_drawn(drawn: Counter[tuple[int, int]]) -> Counter[tuple[int, int]]:

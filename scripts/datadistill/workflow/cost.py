@@ -16,7 +16,16 @@ from datadistill.data.coco import read_ids
 from datadistill.data.coco_releases import OFFICIAL_COUNTS, PARTS
 from datadistill.data.downloads import read_downloads
 from datadistill.data.images import list_images
-from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, FractionSplit, RenderedSplit, VideosSplit
+from datadistill.data.specs import (
+    CocoRelease,
+    CocoSplit,
+    FolderSplit,
+    FractionSplit,
+    RenderedSplit,
+    VideosSplit,
+    VocSplit,
+)
+from datadistill.data.voc import read_names
 from datadistill.errors import UserError
 from datadistill.transforms import TestScale, Transform
 from datadistill.workflow.experiments import Experiments
@@ -153,6 +162,7 @@ def relative_cost(transforms: Sequence[Transform], short_side: int) -> float:
 
 class _Costs:
     def __init__(self, rates: Rates, processes: int) -> None:
+        self._counted: dict[Split, int | None] = {}
         self.rates = rates
         self.processes = processes
 
@@ -215,7 +225,10 @@ class _Costs:
         return seconds * relative_cost(transforms, self.rates.plain("predict", "short_side"))
 
     def _images(self, split: Split, cost: Cost) -> int:
-        images = count_images(split)
+        if split not in self._counted:
+            # Once a plan: it may walk through a folder, or read a large file.
+            self._counted[split] = count_images(split)
+        images = self._counted[split]
         if images is None:
             cost.unknown[split.name] = None
         return images or 0
@@ -232,6 +245,8 @@ def count_images(split: Split) -> int | None:
             return OFFICIAL_COUNTS[part]
         case CocoSplit(annotations=annotations, drop_ids=drop_ids):
             return _count_listed(annotations, drop_ids)
+        case VocSplit(annotations=annotations, list=names):
+            return _count_voc(annotations, names)
         case FolderSplit(images=folder):
             return len(list_images(folder)) if Path(folder).is_dir() else None
     sources = [count_images(source) for source in split.sources]
@@ -239,6 +254,13 @@ def count_images(split: Split) -> int | None:
         return None
     total = sum(source for source in sources if source is not None)
     return round(total * split.spec.fraction) if isinstance(split.spec, FractionSplit) else total
+
+
+def _count_voc(annotations: str | None, names: str | None) -> int | None:
+    if names is not None:
+        return len(read_names(None, names)) if Path(names).is_file() else None
+    folder = Path(annotations or "")
+    return sum(path.suffix == ".xml" for path in folder.iterdir()) if annotations and folder.is_dir() else None
 
 
 def _count_listed(annotations: str, drop_ids: Sequence[str]) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from datadistill.errors import UserError
@@ -47,15 +47,26 @@ def thousands(iterations: int) -> str:
 
 
 def check_annotated(split: Split, task: str, where: str) -> None:
-    """Refuse a split whose annotations a task can't learn from, or that has none."""
+    """Refuse a split whose annotations a task can't learn from, or that has none in any of its parts."""
+    bare = next((part for part in _parts(split) if part.kind == "unlabelled"), None)
+    if bare is not None:
+        of = "" if bare.name == split.name else f" for the images of {bare.name!r}"
+        raise UserError(f"{where}: split {split.name!r} has no annotations{of}; name an annotated one")
     for leaf in split.leaves:
         annotated_for = leaf.spec.annotated_for
-        if split.whole.kind == "unlabelled" or annotated_for is None:
+        if annotated_for is None:
             raise UserError(f"{where}: split {split.name!r} has no annotations; name an annotated one")
         if not get_task(task).learns_from(annotated_for):
             raise UserError(
                 f"{where}: split {leaf.name!r} is annotated for {annotated_for}, not for {task}; name another"
             )
+
+
+def _parts(split: Split) -> Iterator[Split]:
+    """A split, and all that it is made from."""
+    yield split
+    for source in split.sources:
+        yield from _parts(source)
 
 
 def check_teacher(teacher: Model | None, task: str, network: NetworkSpec, initial: str, where: str) -> None:

@@ -165,6 +165,10 @@ def _curve(experiments: Experiments, entry: Entry) -> Figure:
         return evaluation_files(experiments, of_seeds)
 
     kind, references = entry["kind"], entry["references"]
+    if kind != "lengths" and len(references) > 1:
+        raise UserError(
+            f"figures: {entry['name']}: references: a figure of kind {kind} shows one; {len(references)} are given"
+        )
     spec: dict[str, Any] = {"note": _note(experiments, entry)}
     if kind == "lengths":
         spec["points"] = [{"x": m[0].spec.training.iterations, "evaluations": evaluations(name)} for name, m in models]

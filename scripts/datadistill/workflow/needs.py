@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from datadistill.files import digest
+from datadistill.keys import plain
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.outputs import chosen_names, label_pages, shown_results
 from datadistill.workflow.registry import Model, Result, Split, Weights
@@ -59,10 +61,31 @@ def needs_of_run(experiments: Experiments, exists: Exists = nothing_exists) -> t
 
 
 def data_files(experiments: Experiments) -> list[str]:
-    """All of a run that must be right before a GPU is asked for: splits, the report of what they share, initial weights."""
+    """All of a run that must be right before a GPU is asked for: splits, the report of what they share, initial weights
+    that fit their networks."""
     every = needs_of_run(experiments)
     splits, weights = only(Split, every), only(Weights, every)
-    return [*(split.file for split in splits), experiments.paths.duplicates(), *(each.file for each in weights)]
+    models = only(Model, every)
+    checks = [
+        experiments.paths.weights_check(each.id, network) for each in weights for network in networks_from(each, models)
+    ]
+    return [
+        *(split.file for split in splits),
+        experiments.paths.duplicates(),
+        *(each.file for each in weights),
+        *checks,
+    ]
+
+
+def networks_from(weights: Result, models: Iterable[Model]) -> dict[str, dict[str, Any]]:
+    """What some initial weights must fit: each network that starts from them, with its task, as JSON values by their digest."""
+    entries = [starting_network(model) for model in models if model.initial == weights]
+    return {digest(entry): entry for entry in entries}
+
+
+def starting_network(model: Model) -> dict[str, Any]:
+    """A model's network, with its task, as JSON values."""
+    return {"task": model.task, "network": plain(model.spec.network)}
 
 
 def compared_splits(experiments: Experiments) -> tuple[tuple[Split, Split], ...]:

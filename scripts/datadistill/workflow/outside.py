@@ -7,8 +7,9 @@ links, so that their paths are of one kind, and a folder that was moved changes 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from datadistill.data.specs import VideosSplit
 from datadistill.data.splits import Split as SplitFile
 from datadistill.data.splits import read_split
 from datadistill.errors import UserError
-from datadistill.files import file_digest, read_json, write_json
-from datadistill.keys import plain
+from datadistill.files import digest, file_digest, read_json, write_json
 from datadistill.model.weight_files import find_weights, other_weights
 from datadistill.workflow.experiments import Experiments
+from datadistill.workflow.needs import networks_from
 from datadistill.workflow.paths import Paths
-from datadistill.workflow.registry import Model, Split, Weights
+from datadistill.workflow.registry import Split
 
 CHECKED = 32
 """Images that are compared when a folder of images has moved: enough to tell another data set, and quickly read."""
@@ -39,16 +40,10 @@ def reach_outside(experiments: Experiments) -> None:
         if folder := split.spec.folder():
             _link_images(split, os.path.abspath(folder), experiments.paths)
     for weights in experiments.weights.values():
-        networks = _networks_from(weights, experiments.models.values())
-        note = {"source": dict(weights.source), "networks": networks}
+        networks = networks_from(weights, experiments.models.values())
+        note = {"source": dict(weights.source), "networks": list(networks.values())}
         write_json(experiments.paths.weights_source(weights.id), note)
         _check_weights(weights.source, Path(weights.file), Path(experiments.paths.weights_record(weights.id)))
-
-
-def _networks_from(weights: Weights, models: Iterable[Model]) -> list[dict[str, Any]]:
-    """The networks that start from some initial weights, each once, with a task that has it: what the weights must fit."""
-    networks = {model.spec.network: model.task for model in models if model.initial == weights}
-    return [{"task": task, "network": plain(network)} for network, task in networks.items()]
 
 
 def _check_weights(source: Mapping[str, Any], file: Path, record: Path) -> None:
@@ -107,9 +102,16 @@ def _check_moved(name: str, split: SplitFile, link: str, folder: str) -> None:
 
 
 def file_state(path: str) -> str:
-    """Size and time of change of a file, which a move leaves as they are; "absent" where there is none."""
+    """Size and time of change of a file, which a move leaves as they are; "absent" where there is none.
+
+    Of a folder: the same of all that is in it, as a number of files and a digest.
+    """
     try:
         status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            with os.scandir(path) as entries:
+                found = sorted((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries)
+            return f"{len(found)} files, {digest(found)}"
     except OSError:
         return "absent"
     return f"{status.st_size} bytes, changed {status.st_mtime_ns}"

@@ -118,6 +118,10 @@ class Paths:
         """What is known of initial weights. No rule declares it: Snakemake would delete it."""
         return f"{self.root}/weights/{weights}.json"
 
+    def weights_check(self, weights: str = "{weights}", network: str = "{network}") -> str:
+        """That a network of this run, by its digest, can start from initial weights."""
+        return f"{self.base}/weights/{weights}/{network}.json"
+
     def log(self, rule: str, *names: str) -> str:
         return f"{self.base}/logs/{rule}/{'/'.join(names) or 'log'}.log"
 

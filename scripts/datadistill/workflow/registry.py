@@ -360,6 +360,3 @@ class Evaluation(Specified):
     def detections(self) -> Predictions | Refinement:
         """What is scored."""
         return self.refinement or self.predictions
-
-
-# --- what reports are made of

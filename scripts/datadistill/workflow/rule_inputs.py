@@ -1,4 +1,4 @@
-"""What rules look up and ask for: constraints of wildcards, specs and files as a shell reads them, resources."""
+"""What rules look up and ask for: constraints of wildcards, specs and files as a shell reads them."""
 
 from __future__ import annotations
 

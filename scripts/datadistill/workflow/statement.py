@@ -186,8 +186,15 @@ class FigureEntry:
     models: tuple[str, ...] | None = key(
         "For lengths, losses, comparison, fractions and teachers: the models, in order.", optional=True
     )
-    references: tuple[str, ...] = key("For lengths and fractions: models drawn as reference lines.", default=())
-    images: int = key("Number of images in a gallery.", default=12, minimum=1)
+    references: tuple[str, ...] = key(
+        "Models drawn as reference lines: for lengths any number, for fractions and teachers one.", default=()
+    )
+    images: int = key(
+        "For a gallery: images drawn at random (by category: one each), in rows of five at most; a row of the most confident "
+        "ones stands above, and a row of mistakes below where the truth is known. For comparison: images in a row.",
+        default=12,
+        minimum=1,
+    )
     score_threshold: float | None = key(
         "For comparison: detections below it are not drawn; null draws as many of each model as the split has instances.",
         default=0.7,
