@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datadistill.errors import UserError, run_script
+from datadistill.errors import run_script
 from datadistill.exchange.formats import FORMATS, export_labels, import_labels
 from datadistill.files import atomic_write, read_json, write_json
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.registry import LabelSet
+from datadistill.workflow.trained import chosen_seed
 
 
 def main() -> None:
@@ -47,9 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     config = load_config(arguments.config)
-    seed = config["seeds"][0] if arguments.seed is None else arguments.seed
-    if seed not in config["seeds"]:
-        raise UserError(f"--seed: {seed} is none of the config's seeds: {', '.join(map(str, config['seeds']))}")
+    seed = chosen_seed(config, arguments.seed)
     label_set = build_experiments(config).label_set(arguments.label_set, seed, "--label-set")
     {"page": _page, "export": _export, "import": _import}[arguments.command](label_set, config["data_note"], arguments)
 

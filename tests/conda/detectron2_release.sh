@@ -23,5 +23,5 @@ assert detectron2.__version__ == "0.6", f"{detectron2.__version__} from {detectr
 print("Against detectron2", detectron2.__version__)
 PYTHON
 mapfile -t files < <(grep --recursive --files-with-matches --include='test_*.py' detectron2 \
-  tests/label tests/model tests/train tests/data | sort)
+  tests/label tests/model tests/train tests/data tests/deploy | sort)
 .venv/bin/python -m pytest -p no:cacheprovider -p no:xdist --quiet --durations=5 "${files[@]}"

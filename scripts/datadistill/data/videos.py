@@ -10,7 +10,6 @@ Light until frames are read: PyAV and Pillow are imported where they are used.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import random
 from collections import Counter
@@ -25,6 +24,16 @@ from datadistill.data.images import aspect_problem, list_images, require_folder
 from datadistill.data.sources import from_records, path_id
 from datadistill.data.specs import VideosSplit
 from datadistill.data.splits import Ledger, Made
+from datadistill.data.video_frames import (
+    VIDEO_SUFFIXES,
+    NoVideo,
+    decoded,
+    encode,
+    open_stream,
+    reason_of,
+    seconds,
+    upright,
+)
 from datadistill.errors import UserError
 from datadistill.files import atomic_write, canonical_json, read_text
 from datadistill.progress import progress
@@ -32,23 +41,7 @@ from datadistill.values import is_plain_text
 
 if TYPE_CHECKING:
     import av
-    from PIL import Image
 
-VIDEO_SUFFIXES = (
-    ".3gp",
-    ".avi",
-    ".flv",
-    ".m4v",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".ogv",
-    ".ts",
-    ".webm",
-    ".wmv",
-)
 JOURNAL = "journal.jsonl"
 _BLOCK = 8  # videos a process and round; more would be decoded in vain at the end, fewer would leave processes idle
 
@@ -139,26 +132,23 @@ def sample_frame(name: str, spec: VideosSplit) -> Frame:
         frame = _frame_at(path, rng.random()) or _frame_of_all(path, rng)
         if frame is None:
             return Frame(name, reason="no frame decodes")
-        return _encode(name, frame, spec)
-    except av.FFmpegError as error:
-        return Frame(name, reason=f"can't be opened ({error.strerror or type(error).__name__})")
-    except _NoVideo as error:
-        return Frame(name, reason=str(error))
-    except (OSError, ValueError, MemoryError) as error:
-        return Frame(name, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:100]}")
+        return _jpeg_frame(name, frame, spec)
+    except (av.FFmpegError, NoVideo, OSError, ValueError, MemoryError) as error:
+        return Frame(name, reason=reason_of(error))
 
 
-class _NoVideo(Exception):
-    """The file has no stream of pictures."""
+def _jpeg_frame(name: str, frame: av.VideoFrame, spec: VideosSplit) -> Frame:
+    from PIL import Image
 
-
-def _open_stream(container: av.container.InputContainer) -> av.VideoStream:
-    if not container.streams.video:
-        raise _NoVideo("no video stream")
-    stream = container.streams.video[0]
-    # Processes run side by side; threads within a decoder could also change what is concealed in a damaged stream.
-    stream.codec_context.thread_count = 1
-    return stream
+    image = upright(frame)
+    problem = aspect_problem(*image.size)
+    if problem:
+        return Frame(name, reason=problem)
+    if spec.max_size is not None and max(image.size) > spec.max_size:
+        scale = spec.max_size / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return Frame(name, encode(image, spec.jpeg_quality), seconds(frame), image.width, image.height)
 
 
 def _frame_at(path: Path, position: float) -> av.VideoFrame | None:
@@ -166,7 +156,7 @@ def _frame_at(path: Path, position: float) -> av.VideoFrame | None:
     import av
 
     with av.open(str(path)) as container:
-        stream = _open_stream(container)
+        stream = open_stream(container)
         duration = stream.duration
         if duration is None and container.duration is not None and stream.time_base:
             duration = int(container.duration / av.time_base / stream.time_base)
@@ -178,7 +168,7 @@ def _frame_at(path: Path, position: float) -> av.VideoFrame | None:
         except av.FFmpegError:
             return None
         shown = None
-        for frame in _decoded(container, stream):
+        for frame in decoded(container, stream):
             if frame.pts is None:
                 return None
             if frame.pts > target:
@@ -197,50 +187,10 @@ def _frame_of_all(path: Path, rng: random.Random) -> av.VideoFrame | None:
 
     with av.open(str(path)) as container:
         chosen = None
-        for number, frame in enumerate(_decoded(container, _open_stream(container)), start=1):
+        for number, frame in enumerate(decoded(container, open_stream(container)), start=1):
             if rng.random() * number < 1.0:
                 chosen = frame
         return chosen
-
-
-def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Frames that decode without a flaw the decoder knows of; damaged packets between them are stepped over."""
-    import av
-
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        yield from (frame for frame in frames if not frame.is_corrupt)
-
-
-def _encode(name: str, frame: av.VideoFrame, spec: VideosSplit) -> Frame:
-    from PIL import Image
-
-    image: Image.Image = frame.to_image()
-    # Phones film sideways and say so: turned upright, counter-clockwise, as players do.
-    turns = round(float(getattr(frame, "rotation", 0) or 0) / 90) % 4
-    if turns:
-        image = image.transpose(
-            (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[turns - 1]
-        )
-    problem = aspect_problem(*image.size)
-    if problem:
-        return Frame(name, reason=problem)
-    if spec.max_size is not None and max(image.size) > spec.max_size:
-        scale = spec.max_size / max(image.size)
-        width, height = (max(1, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, format="JPEG", quality=spec.jpeg_quality)
-    time = None if frame.time is None else round(float(frame.time), 3)
-    return Frame(name, buffer.getvalue(), time, image.width, image.height)
 
 
 # --- the sample

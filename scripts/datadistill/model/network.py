@@ -10,7 +10,7 @@ import importlib.util
 import logging
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,12 +108,10 @@ def network_config(task: str, network: NetworkSpec) -> CfgNode:
 def _configure_network(cfg: CfgNode, network: NetworkSpec) -> None:
     model = cfg.MODEL
     if network.backbone.startswith("timm:"):
-        from detectron2.config import CfgNode as Node
+        from datadistill.model.timm_backbone import BUILDER, add_timm_config, configure_pixels
 
-        from datadistill.model.timm_backbone import configure_pixels
-
-        model.BACKBONE.NAME = "build_timm_fpn_backbone"
-        model.TIMM = Node({"NAME": network.backbone.removeprefix("timm:"), "NORM": network.norm or "FrozenBN"})
+        model.BACKBONE.NAME = BUILDER
+        add_timm_config(cfg, network.backbone.removeprefix("timm:"), network.norm or "FrozenBN")
         configure_pixels(cfg)
     else:
         for key, value in RESNETS[network.backbone].items():
@@ -188,17 +186,23 @@ def load_model(
 
     Raises `UserError` for what isn't a whole model file, of the spec that `spec_digest` says (`model_file.read_model`).
     """
+    saved = read_model(path, spec_digest)
+    return *build_saved(saved, device, memory_format=memory_format), saved["categories"]
+
+
+def build_saved(
+    saved: Mapping[str, Any], device: str = "cpu", *, memory_format: str = "auto"
+) -> tuple[torch.nn.Module, CfgNode]:
+    """The network of what `model_file.read_model` read, in evaluation mode, accelerated; and its config."""
     import_detectron2()
     from detectron2.config import CfgNode
     from detectron2.modeling import build_model
 
     from datadistill.model.acceleration import accelerate
 
-    saved = read_model(path, spec_digest)
     cfg = CfgNode.load_cfg(saved["config"])
     cfg.MODEL.DEVICE = device
     model = build_model(cfg)
     model.load_state_dict(saved["model"])
     accelerate(model, memory_format)
-    model.eval()
-    return model, cfg, saved["categories"]
+    return model.eval(), cfg

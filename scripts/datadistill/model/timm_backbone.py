@@ -1,8 +1,8 @@
 """Any timm network as a detectron2 backbone with FPN.
 
 Importing this module registers `build_timm_fpn_backbone` in detectron2's BACKBONE_REGISTRY. Its config is
-`cfg.MODEL.TIMM = {NAME, NORM}`; FPN, its channels and norm, and `BACKBONE.FREEZE_AT` are configured as for detectron2's
-own ResNets. Images arrive as detectron2 feeds them, BGR and normalised by `cfg.MODEL.PIXEL_MEAN` and `PIXEL_STD`, which
+`cfg.MODEL.TIMM = {NAME, NORM}` (`add_timm_config`); FPN, its channels and norm, and `BACKBONE.FREEZE_AT` are
+configured as for detectron2's own ResNets. Images arrive as detectron2 feeds them, BGR and normalised by `cfg.MODEL.PIXEL_MEAN` and `PIXEL_STD`, which
 `configure_pixels` sets to what the network's weights were trained with; `weights.load_initial_weights` turns the first
 convolution from RGB to BGR.
 """
@@ -150,6 +150,11 @@ def _probe(backbone: TimmBackbone, name: str) -> None:
             raise UserError(
                 f"timm:{name} can't be a backbone: its feature of stride {spec.stride} has shape {shapes[out]}"
             )
+
+
+def add_timm_config(cfg: CfgNode, name: str = "", norm: str = "FrozenBN") -> None:
+    """Add the keys of this backbone, which detectron2's config doesn't have and so would refuse in a file."""
+    cfg.MODEL.TIMM = CfgNode({"NAME": name, "NORM": norm})
 
 
 @BACKBONE_REGISTRY.register()

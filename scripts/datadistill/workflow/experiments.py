@@ -20,6 +20,7 @@ from datadistill.data.split_spec import SplitSpec
 from datadistill.errors import UserError
 from datadistill.files import digest
 from datadistill.keys import read
+from datadistill.label.passes import first_pass, second_pass
 from datadistill.model.network import check_backbone
 from datadistill.report.published import Published, load_published
 from datadistill.specs import (
@@ -30,8 +31,6 @@ from datadistill.specs import (
     LabelSetSpec,
     ModelSpec,
     NetworkSpec,
-    PredictionsSpec,
-    RefinementSpec,
     Spec,
 )
 from datadistill.tasks.task import get_task
@@ -245,19 +244,14 @@ class Experiments:
         *,
         plain_keypoints: bool = False,
     ) -> Predictions:
-        task = get_task(model.task)
-        plain = (model.spec.test_scale.transform(),)
-        chosen, keypoints = task.first_pass(transforms, plain, last=plain_keypoints)
-        spec = PredictionsSpec(
-            model=model.digest,
-            split=split.digest,
-            transforms=chosen,
-            score_floor=float(options["score_floor"]),
-            nms=float(options["nms"]),
-            max_detections=int(options["max_detections"]),
-            voting=None if chosen == plain else options["voting"],
-            keypoints=keypoints,
-            precision=options["precision"],
+        spec = first_pass(
+            get_task(model.task),
+            model.digest,
+            model.spec.test_scale,
+            split.digest,
+            transforms,
+            options,
+            last=plain_keypoints,
         )
         if spec not in self._predictions:
             made = Predictions(
@@ -290,14 +284,7 @@ class Experiments:
         transforms: tuple[Transform, ...],
         options: Mapping[str, Any],
     ) -> Refinement:
-        spec = RefinementSpec(
-            predictions=predictions.digest,
-            gate=gate.digest if gate else None,
-            transforms=transforms,
-            average=options["average"],
-            size_dependent=bool(options["size_dependent"]),
-            precision=options["precision"],
-        )
+        spec = second_pass(predictions.digest, transforms, options, gate=gate.digest if gate else None)
         name = f"{predictions.split.name}_{len(transforms)}-transforms.{spec.digest}"
         return self.refinements.setdefault(name, Refinement(name, self.paths, spec, predictions, gate))
 

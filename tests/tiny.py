@@ -24,9 +24,10 @@ PLAIN = TEST_SCALE.transform()
 SIZES = [(96, 128), (128, 96), (96, 128), (100, 150), (80, 200), (96, 128)]
 
 
-def _model_spec(task: str) -> ModelSpec:
+def _model_spec(task: str, backbone: str) -> ModelSpec:
     network = dataclasses.replace(
         TINY,
+        backbone=backbone,
         stem_channels=16,
         width_per_group=8,
         keypoint_head_channels=(16, 16),
@@ -38,13 +39,13 @@ def _model_spec(task: str) -> ModelSpec:
     return ModelSpec(task, network, TrainingSpec(1, 1, 0.1), "", None, 1.0, 0, "random", None, 0, test_scale=TEST_SCALE)
 
 
-def build(task: str, categories: list[dict[str, Any]], seed: int) -> Network:
+def build(task: str, categories: list[dict[str, Any]], seed: int, backbone: str = TINY.backbone) -> Network:
     """A network of random weights whose detections and heatmaps vary as those of a trained one do."""
     import_detectron2()
     from detectron2.modeling import build_model
 
     torch.manual_seed(seed)
-    cfg = build_config(_model_spec(task), categories)
+    cfg = build_config(_model_spec(task, backbone), categories)
     model = build_model(cfg)
     # With the statistics of a fresh network the activations of random weights grow without bound.
     for module in model.modules():

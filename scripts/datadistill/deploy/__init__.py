@@ -1,0 +1,1 @@
+"""A trained model outside the workflow: on anybody's images, and exported."""
