@@ -38,11 +38,13 @@ from datadistill.workflow.outputs import (
     table_spec,
 )
 from datadistill.workflow.outside import file_state, reach_outside
+from datadistill.workflow.report_contents import report_contents, report_inputs
 from datadistill.workflow.resources import stage_resources
 from datadistill.workflow.rule_inputs import ids, shard_pattern, spec_of
 
+CONFIG_FILES = workflow.config_settings.configfiles or [Path(workflow.basedir) / "config" / "demo.yaml"]
 try:
-    for path in workflow.config_settings.configfiles or []:
+    for path in CONFIG_FILES:
         # Snakemake takes the last of two equal keys without a word.
         read_config(path)
     CONFIG = complete_config(config)

@@ -13,7 +13,8 @@ from datadistill.report.run_times import JobTime, duration, read_job_times, run_
 from datadistill.report.web_page import web_page
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import build_experiments
-from datadistill.workflow.outputs import figure_section, report_files, report_pages
+from datadistill.workflow.outputs import figure_section, outputs, report_files, report_pages
+from datadistill.workflow.report_contents import report_contents, report_inputs
 
 SMALLEST = CONFIG_FOLDER / "smallest.yaml"
 SECTIONS = (
@@ -31,7 +32,7 @@ HEADER = "s\th:m:s\tmax_rss\tmean_load\n"
 def test_a_report_of_a_small_run_has_every_section(tmp_path: Path) -> None:
     jobs = rules(plan(tmp_path, SMALLEST, "--", "report_pages"))
     # A page of HTML for each page of Markdown: two tables, thresholds, label quality, run times.
-    assert (jobs["page"], jobs["run_times"]) == (5, 1)
+    assert (jobs["page"], jobs["run_times"], jobs["run_report"]) == (5, 1, 1)
     summary = snakemake(tmp_path, "--summary", "--", "report_pages", config=SMALLEST)
     files = [line.split("\t")[0] for line in summary.stdout.splitlines() if line.startswith("results/")]
     for path in (tmp_path / file for file in files):
@@ -64,6 +65,30 @@ def test_every_page_and_figure_has_a_section_and_a_title() -> None:
         sections.add(shown.section)
         assert shown.title
     assert sections == set(SECTIONS)
+
+
+def test_the_report_opens_on_the_headline_and_shows_all_that_the_run_makes() -> None:
+    experiments = build_experiments(load_config(CONFIG_FOLDER / "demo.yaml"))
+    contents = report_contents(experiments)
+    assert [item["page"] for item in contents["headline"]] == [
+        "results/demo/tables/table1a.md",
+        "results/demo/tables/table4a.md",
+    ]
+    assert contents["sections"][0]["title"] == "Pictures"
+    shown = report_inputs(contents)
+    made = [path for path in outputs(experiments) if Path(path).suffix in (".md", ".png")]
+    assert sorted(shown) == sorted([*made, experiments.paths.run_times()])
+    models, label_sets = contents["made"]
+    assert models["rows"][0][:4] == ["labelled-only", "keypoints", "labelled", ""]
+    assert all(len(table["columns"]) == len(row) for table in (models, label_sets) for row in table["rows"])
+    assert {row[0] for row in label_sets["rows"]} >= {"pool", "things-pool"}
+
+
+def test_a_run_that_builds_some_results_reports_those(tmp_path: Path) -> None:
+    config = load_config(CONFIG_FOLDER / "demo.yaml")
+    contents = report_contents(build_experiments({**config, "build": ["table4a"]}))
+    assert report_inputs(contents) == ["results/demo/tables/table4a.md", "results/demo/run-times.md"]
+    assert {row[1] for row in contents["made"][0]["rows"]} == {"objects"}
 
 
 def test_a_web_page_shows_tables_and_no_foreign_markup() -> None:

@@ -41,6 +41,15 @@ def read_job_times(folder: str | Path) -> list[JobTime]:
     return found
 
 
+def made_counts(jobs: Iterable[JobTime]) -> str:
+    """How many models and label sets the jobs made, in words."""
+    of_rule = Counter(job.rule for job in jobs)
+    return ", ".join(
+        f"{of_rule[rule]} {word}{'s'[: of_rule[rule] != 1]}"
+        for rule, word in (("train", "model"), ("annotate", "label set"))
+    )
+
+
 def run_counts(jobs: Iterable[JobTime]) -> str:
     """What a run took so far, in words: models, label sets, and the jobs, each of which started a process.
 
@@ -49,12 +58,8 @@ def run_counts(jobs: Iterable[JobTime]) -> str:
     """
     jobs = list(jobs)
     of_rule = Counter(job.rule for job in jobs)
-    made = ", ".join(
-        f"{of_rule[rule]} {word}{'s'[: of_rule[rule] != 1]}"
-        for rule, word in (("train", "model"), ("annotate", "label set"))
-    )
     starts = ", ".join(f"{rule} {count}" for rule, count in of_rule.most_common())
-    return f"{made}; {len(jobs)} process start{'s'[: len(jobs) != 1]}" + (f" ({starts})" if starts else "")
+    return f"{made_counts(jobs)}; {len(jobs)} process start{'s'[: len(jobs) != 1]}" + (f" ({starts})" if starts else "")
 
 
 def run_times_page(jobs: Iterable[JobTime], *, note: str) -> str:

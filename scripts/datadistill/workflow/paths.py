@@ -104,6 +104,10 @@ class Paths:
         """A page of the report: `page` is tables/NAME, labels/ID/FILE or run-times."""
         return f"{self.base}/{page}.{suffix}"
 
+    def report(self) -> str:
+        """The report of the run, one HTML file."""
+        return f"{self.base}/report.html"
+
     def run_times(self) -> str:
         return self.page("run-times", "md")
 
