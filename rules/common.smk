@@ -17,6 +17,8 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     # Where the programs are, as an environment variable: in `params` a moved repository would rerun everything.
     SCRIPTS=str(SCRIPTS),
+    # Jobs say in their logs what their start took and what their work: the page of run times adds it up.
+    DATADISTILL_CPU_TIMES="1",
 )
 
 from datadistill.workflow.config import complete_config, read_config

@@ -149,9 +149,10 @@ rule run_times:
         **RESOURCES["report"],
     params:
         benchmarks=PATHS.benchmarks,
+        logs=PATHS.logs,
         note=lambda w: CONFIG["data_note"],
     shell:
-        'python "$SCRIPTS/run_times.py" --benchmarks {params.benchmarks:q} --note {params.note:q} --output {output:q} > {log:q} 2>&1'
+        'python "$SCRIPTS/run_times.py" --benchmarks {params.benchmarks:q} --logs {params.logs:q} --note {params.note:q} --output {output:q} > {log:q} 2>&1'
 
 
 rule page:

@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+from datadistill.cpu_time import work_begins
 from datadistill.errors import run_script
 from datadistill.files import atomic_write
 from datadistill.report.report_page import report_page
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("--configs", nargs="*", type=Path, default=[], help="configs to show, as they are")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args()
+    work_begins("jinja2", "markdown_it")
     page = report_page(
         json.loads(arguments.contents),
         folder=arguments.output.parent,

@@ -122,8 +122,12 @@ class Paths:
         """What is known of initial weights. No rule declares it: Snakemake would delete it."""
         return f"{self.root}/weights/{weights}.json"
 
+    @property
+    def logs(self) -> str:
+        return f"{self.base}/logs"
+
     def log(self, rule: str, *names: str) -> str:
-        return f"{self.base}/logs/{rule}/{'/'.join(names) or 'log'}.log"
+        return f"{self.logs}/{rule}/{'/'.join(names) or 'log'}.log"
 
     @property
     def benchmarks(self) -> str:
