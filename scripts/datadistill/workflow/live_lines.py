@@ -35,6 +35,8 @@ REFRESH_SECONDS = 1.0
 PLAIN_SECONDS = 30.0
 # On a terminal a finished job leaves a line if it took as long as this.
 WORTH_A_LINE = 10.0
+# So many logs are read in a second.
+JOBS_A_SECOND = 20
 # In a plain line, so many running jobs are told.
 TOLD = 4
 BAR, BAR_FROM_COLUMNS = 16, 110
@@ -257,7 +259,8 @@ class LogHandler(LogHandlerBase):
             self._display.say(text.strip())
 
     def _go_on(self) -> None:
-        while not self._over.wait(self._display.every):
+        # On a cluster hundreds of jobs run, and their logs lie on a shared file system.
+        while not self._over.wait(self._display.every * max(1.0, len(self._running) / JOBS_A_SECOND)):
             with self._lock:
                 if not self._over.is_set():
                     self._display.going_on(self._running, self._done, self._total)
