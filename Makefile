@@ -59,10 +59,11 @@ plan: $(READY)  ## what a config will cost before it runs: make plan CONFIG=conf
 data: $(READY)  ## fetch, sample and check all data of a config, and train nothing: make data CONFIG=config/paper.yaml
 	@$(call start,--configfile $(CONFIG),--cores $(CORES) -- data)
 
-report: $(READY)  ## run a config and put its results into one HTML file: make report CONFIG=config/demo.yaml
+report: $(READY)  ## run a config and put its results into one HTML file, results/RUN/report.html: make report CONFIG=config/demo.yaml
 	@$(call start,--configfile $(CONFIG),--cores $(CORES) -- report_pages)
 	run=$$(python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["run"])' $(CONFIG))
-	snakemake --cores 1 --configfile $(CONFIG) --report results/$$run/report.html -- report_pages
+	snakemake --cores 1 --configfile $(CONFIG) --quiet all --report results/$$run/workflow-report.html -- report_pages
+	echo "Report: results/$$run/report.html (what Snakemake says of the workflow: workflow-report.html beside it)"
 
 test: lint  ## lint, and all tests, end to end included
 	@export OMP_NUM_THREADS=1

@@ -17,6 +17,8 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     # Where the programs are, as an environment variable: in `params` a moved repository would rerun everything.
     SCRIPTS=str(SCRIPTS),
+    # Jobs say in their logs what their start took and what their work: the page of run times adds it up.
+    DATADISTILL_CPU_TIMES="1",
 )
 
 from datadistill.workflow.config import complete_config, read_config
@@ -46,11 +48,13 @@ from datadistill.workflow.outputs import (
     table_spec,
 )
 from datadistill.workflow.outside import file_state, reach_outside
+from datadistill.workflow.report_contents import report_contents, report_inputs
 from datadistill.workflow.resources import stage_resources
 from datadistill.workflow.rule_inputs import ids, shard_pattern, spec_of
 
+CONFIG_FILES = workflow.config_settings.configfiles or [Path(workflow.basedir) / "config" / "demo.yaml"]
 try:
-    for path in workflow.config_settings.configfiles or []:
+    for path in CONFIG_FILES:
         # Snakemake takes the last of two equal keys without a word.
         read_config(path)
     CONFIG = complete_config(config)

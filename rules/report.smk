@@ -149,9 +149,10 @@ rule run_times:
         **RESOURCES["report"],
     params:
         benchmarks=PATHS.benchmarks,
+        logs=PATHS.logs,
         note=lambda w: CONFIG["data_note"],
     shell:
-        'python "$SCRIPTS/run_times.py" --benchmarks {params.benchmarks:q} --note {params.note:q} --output {output:q} > {log:q} 2>&1'
+        'python "$SCRIPTS/run_times.py" --benchmarks {params.benchmarks:q} --logs {params.logs:q} --note {params.note:q} --output {output:q} > {log:q} 2>&1'
 
 
 rule page:
@@ -176,9 +177,34 @@ rule page:
         'python "$SCRIPTS/make_page.py" --input {input:q} --output {output:q} > {log:q} 2>&1'
 
 
+REPORT = report_contents(EXPERIMENTS)
+
+
+rule run_report:
+    input:
+        report_inputs(REPORT),
+    output:
+        PATHS.report(),
+    log:
+        PATHS.log("run_report"),
+    benchmark:
+        PATHS.benchmark("run_report")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        **RESOURCES["report"],
+    params:
+        contents=lambda w: canonical_json(REPORT),
+        # No input: what a config says is in the contents, and a comment in it changes no result.
+        configs=lambda w: [str(path) for path in CONFIG_FILES],
+    shell:
+        'python "$SCRIPTS/make_report.py" --contents {params.contents:q} --configs {params.configs:q} --output {output:q} > {log:q} 2>&1'
+
+
 rule report_pages:
     input:
         report_files(EXPERIMENTS),
+        PATHS.report(),
 
 
 # A table of which only some rows were run lies in a folder of its own: beside the finished ones Snakemake would take it for one.

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from datadistill.cpu_time import work_begins
 from datadistill.errors import run_script
 
 
@@ -38,6 +39,7 @@ def main() -> None:
     model, cfg, categories = load_model(
         arguments.model, choose_device(arguments.device), teacher, memory_format=arguments.memory_format
     )
+    work_begins()
     shown = explain_ensemble(
         model,
         cfg,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from datadistill.cpu_time import work_begins
 from datadistill.data.splits import read_images
 from datadistill.errors import run_script
 from datadistill.evaluate.label_quality import compare_quality
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="JSON")
     parser.add_argument("--pages", type=Path, help="Markdown")
     arguments = parser.parse_args()
+    work_begins("pycocotools.mask")
 
     sets = {arguments.name: read_images(arguments.labels)}
     if arguments.alternative:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from datadistill.cpu_time import work_begins
 from datadistill.data.splits import read_images
 from datadistill.errors import run_script
 from datadistill.files import read_json, read_json_lines
@@ -135,6 +136,7 @@ def main() -> None:
     sub.add_argument("--quality", required=True, type=Path, help="JSON of label_quality.py")
 
     arguments = parser.parse_args()
+    work_begins("matplotlib.figure", "matplotlib.backends.backend_agg")
     arguments.make(arguments)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from datadistill.cpu_time import work_begins
 from datadistill.errors import run_script
 from datadistill.files import atomic_write
 from datadistill.report.web_page import web_page
@@ -15,6 +16,7 @@ def main() -> None:
     parser.add_argument("--input", required=True, type=Path)
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args()
+    work_begins("markdown_it")
     with atomic_write(arguments.output) as stream:
         stream.write(web_page(arguments.input.read_text(encoding="utf-8")))
 

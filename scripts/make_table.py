@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from datadistill.cpu_time import work_begins
 from datadistill.errors import run_script
 from datadistill.files import read_json
 from datadistill.report.published import load_published
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--output-dir", type=Path, help="write NAME.md, .csv, .tex, .seeds.csv and .json here")
     parser.add_argument("--show", action="store_true", help="print the tables")
     arguments = parser.parse_args()
+    work_begins("pandas")
 
     published = load_published(arguments.published)
     for value in arguments.spec:

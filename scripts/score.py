@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from datadistill.cpu_time import work_begins
 from datadistill.data.leaks import check_drawn, read_drawn
 from datadistill.data.splits import read_images
 from datadistill.detections import load_shards
@@ -35,6 +36,7 @@ def main() -> None:
     expected = arguments.spec.get("refinement") or arguments.spec["predictions"]
     detections, _ = load_shards(arguments.predictions, expected)
     detections.require_exactly((image["id"] for image in split["images"]), f"predictions for {arguments.split}")
+    work_begins("pycocotools.cocoeval")
     scores = score(split, task.results(detections), task, name=str(arguments.split))
     write_json(arguments.output, {"spec": arguments.spec, "split": str(arguments.split), **scores}, indent=1)
     print("  ".join(f"{key} {'n/a' if value is None else f'{value:.1f}'}" for key, value in scores["metrics"].items()))

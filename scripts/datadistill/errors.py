@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from datadistill.cpu_time import cpu_seconds, work_ended
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a write fails with on a full disk, a full quota, and beyond the limit on the size of files (`ulimit -f`)."""
 
@@ -21,8 +23,11 @@ def run_script(main: Callable[[], int | None]) -> None:
 
     So does what the machine refuses: a file that may not be read or written, and a full disk.
     """
+    began = cpu_seconds()
     try:
         status = main() or 0
+        if status == 0:
+            work_ended(began)
         # Else a full disk below the log would be found while Python ends, where nothing can be said of it.
         sys.stdout.flush()
     except UserError as error:

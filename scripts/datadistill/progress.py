@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from datadistill.cpu_time import work_begins
+
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -67,6 +69,7 @@ def progress(iterable: Iterable[T], *, total: int | None = None, unit: str = "im
     """
     from tqdm import tqdm
 
+    work_begins()
     options = {"total": total, "unit": unit, "desc": label or None}
     if sys.stderr.isatty():
         yield from tqdm(iterable, **options)

@@ -131,10 +131,10 @@ def test_nothing_is_declared_that_no_script_imports() -> None:
             for script in scripts:
                 used[path] |= {PACKAGE_OF_MODULE.get(module, module) for module in third_party(SCRIPTS / script)}
     # detectron2 imports pkg_resources, which later setuptools lack, and reads images with Pillow, whose version is part of
-    # a result; cuda-version chooses among builds; pandas writes LaTeX through jinja2.
+    # a result; cuda-version chooses among builds.
     assert {path.name: set(requirements(path)[0]) - used[path] - {"python"} for path in ENVIRONMENTS} == {
         "data.yaml": set(),
-        "report.yaml": {"jinja2"},
+        "report.yaml": set(),
         "vision-cpu.yaml": {"pillow", "pip", "setuptools"},
         "vision-cuda.yaml": {"pillow", "pip", "setuptools", "cuda-version"},
     }

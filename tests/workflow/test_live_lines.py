@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import re
@@ -11,9 +12,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from planning import REPOSITORY
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from datadistill.workflow.live_lines import LogHandler, PlainLines
+from datadistill.workflow.running import Job
 
 RULES = """
 rule all:
@@ -136,6 +143,70 @@ def test_without_a_terminal_a_line_when_a_job_begins_and_ends(toy: Path) -> None
     again = run(toy)
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout
+
+
+def test_a_plain_line_says_how_far_the_running_jobs_are(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("iteration 40/600  loss 9.899  lr 0.001  5.63 it/s  8% waiting for data  1:39 left\n")
+    said: list[str] = []
+    plain = PlainLines(said.append)
+    plain.going_on({}, 3, 9)
+    plain.going_on({7: Job(7, "train", "a seed 1", (str(log),))}, 3, 9)
+    plain.going_on({number: Job(number, "split", str(number)) for number in range(6)}, 3, 9)
+    assert said[0] == "3 of 9 jobs done; running: train a seed 1  40/600  loss 9.899  5.63 it/s  1:39 left"
+    assert said[1].endswith("split 3  0:00; and 2 more")
+    assert len(said) == 2
+
+
+def handled(records: list[tuple[int, str, dict[str, Any]]], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What is shown, without a terminal, of Snakemake's records (level, text, values)."""
+    settings = SimpleNamespace(dryrun=False, stdout=False)
+    handler = LogHandler(settings, None)
+    for level, text, values in records:
+        record = logging.LogRecord("snakemake", level, "", 0, text, None, None)
+        record.__dict__.update(values)
+        handler.emit(record)
+    handler.close()
+    return capsys.readouterr().err.splitlines()
+
+
+def begins(number: int) -> tuple[int, str, dict[str, Any]]:
+    values = {
+        "jobid": number,
+        "rule_name": "train",
+        "wildcards": {"model": f"m{number}"},
+        "log": [],
+        "shellcmd": "python",
+    }
+    return logging.INFO, "", {"event": LogEvent.JOB_INFO, **values}
+
+
+def fails(number: int) -> tuple[int, str, dict[str, Any]]:
+    return logging.ERROR, "", {"event": LogEvent.JOB_ERROR, "jobid": number, "rule_name": "train", "log": []}
+
+
+def ends(number: int) -> tuple[int, str, dict[str, Any]]:
+    return logging.INFO, "", {"event": LogEvent.JOB_FINISHED, "job_id": number}
+
+
+def test_a_job_that_ran_through_when_tried_again_has_not_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = (logging.INFO, "", {"event": LogEvent.PROGRESS, "done": 1, "total": 1})
+    lines = handled([begins(1), fails(1), begins(1), ends(1), progress], capsys)
+    assert [line.split()[0] for line in lines[:4]] == ["begin", "failed", "begin", "end"]
+    assert lines[4].startswith("1 of 1 jobs done in ")
+    assert len(lines) == 5
+
+
+def test_what_a_signal_ended_has_not_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    stop = (logging.INFO, "Terminating processes on user request, this might take some time.", {})
+    lines = handled([begins(1), stop, fails(1)], capsys)
+    assert lines[-1] == "Stopped. What is finished stays, and the same command goes on from there."
+    assert not [line for line in lines if "failed" in line or "error" in line]
+
+
+def test_warnings_are_shown_and_snakemake_s_own_words_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [(logging.INFO, "Select jobs to execute...", {}), (logging.WARNING, "the disk is slow", {})]
+    assert handled(words, capsys) == ["the disk is slow"]
 
 
 def test_the_failing_sentence_comes_last(toy: Path) -> None:

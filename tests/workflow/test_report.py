@@ -9,11 +9,20 @@ from pathlib import Path
 import pytest
 from planning import CONFIG_FOLDER, plan, rules, snakemake
 
-from datadistill.report.run_times import JobTime, duration, read_job_times, run_counts, run_times_page
+from datadistill.report.run_times import (
+    JobTime,
+    duration,
+    read_cpu_times_of,
+    read_job_times,
+    run_counts,
+    run_times_page,
+    start_share,
+)
 from datadistill.report.web_page import web_page
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import build_experiments
-from datadistill.workflow.outputs import figure_section, report_files, report_pages
+from datadistill.workflow.outputs import figure_section, outputs, report_files, report_pages
+from datadistill.workflow.report_contents import report_contents, report_inputs
 
 SMALLEST = CONFIG_FOLDER / "smallest.yaml"
 SECTIONS = (
@@ -31,7 +40,7 @@ HEADER = "s\th:m:s\tmax_rss\tmean_load\n"
 def test_a_report_of_a_small_run_has_every_section(tmp_path: Path) -> None:
     jobs = rules(plan(tmp_path, SMALLEST, "--", "report_pages"))
     # A page of HTML for each page of Markdown: two tables, thresholds, label quality, run times.
-    assert (jobs["page"], jobs["run_times"]) == (5, 1)
+    assert (jobs["page"], jobs["run_times"], jobs["run_report"]) == (5, 1, 1)
     summary = snakemake(tmp_path, "--summary", "--", "report_pages", config=SMALLEST)
     files = [line.split("\t")[0] for line in summary.stdout.splitlines() if line.startswith("results/")]
     for path in (tmp_path / file for file in files):
@@ -64,6 +73,28 @@ def test_every_page_and_figure_has_a_section_and_a_title() -> None:
         sections.add(shown.section)
         assert shown.title
     assert sections == set(SECTIONS)
+
+
+def test_the_report_opens_on_a_table_of_each_task_and_shows_all_that_the_run_makes() -> None:
+    experiments = build_experiments(load_config(CONFIG_FOLDER / "smoke.yaml"))
+    contents = report_contents(experiments)
+    assert [item["page"] for item in contents["headline"]] == [
+        "results/smoke/tables/table1a.md",
+        "results/smoke/tables/table4a.md",
+    ]
+    assert contents["sections"][0]["title"] == "Pictures"
+    made = [path for path in outputs(experiments) if Path(path).suffix in (".md", ".png")]
+    assert sorted(report_inputs(contents)) == sorted([*made, experiments.paths.run_times()])
+    models, label_sets = contents["made"]
+    assert {row[1] for row in models["rows"]} == {row[1] for row in label_sets["rows"]} == {"keypoints", "objects"}
+    assert all(len(table["columns"]) == len(row) for table in (models, label_sets) for row in table["rows"])
+
+
+def test_a_run_that_builds_some_results_reports_those() -> None:
+    config = load_config(CONFIG_FOLDER / "smoke.yaml")
+    contents = report_contents(build_experiments({**config, "build": ["table4a"]}))
+    assert report_inputs(contents) == ["results/smoke/tables/table4a.md", "results/smoke/run-times.md"]
+    assert {row[1] for row in contents["made"][0]["rows"]} == {"objects"}
 
 
 def test_a_web_page_shows_tables_and_no_foreign_markup() -> None:
@@ -102,9 +133,9 @@ def test_run_times_add_up(tmp_path: Path) -> None:
         for line in run_times_page(jobs, note="x").splitlines()
         if "|" in line
     ]
-    assert ["train", "2", "3.0 h", "2.0 h", "2.5 GB"] in rows
-    assert ["predict", "1", "30 s", "30 s", "n/a"] in rows
-    assert ["gate", "1", "2 s", "2 s", "58 MB"] in rows
+    assert ["train", "2", "3.0 h", "2.0 h", "2.5 GB", "n/a"] in rows
+    assert ["predict", "1", "30 s", "30 s", "n/a", "n/a"] in rows
+    assert ["gate", "1", "2 s", "2 s", "58 MB", "n/a"] in rows
     assert ["two", "60 min", "1.5 GB"] in rows
 
 
@@ -113,6 +144,35 @@ def test_a_run_counts_its_models_label_sets_and_process_starts() -> None:
     jobs = [JobTime(rule, str(i), 1.0, None) for i, rule in enumerate(rules)]
     assert run_counts(jobs) == "2 models, 1 label set; 7 process starts (predict 3, train 2, split 1, annotate 1)"
     assert run_counts(jobs) in run_times_page(jobs, note="x")
+
+
+def test_the_share_of_starts_is_told_in_one_line(tmp_path: Path) -> None:
+    """Of 40 s of training 4 s, of 10 s of prediction in two shards 6 s, before the work began."""
+    for name, text in {
+        "train/one": "CPU time: 4.00 s until the work began (process 7)\niteration 1\nCPU time: 40.00 s in all, 1.00 s until main "
+        "began (process 7)\n",
+        "predict/p/0-of-2": "CPU time: 5.00 s in all, 3.00 s until main began (process 8)\n",
+        "predict/p/1-of-2": "CPU time: 5.00 s in all, 3.00 s until main began (process 9)\n",
+        "split/old": "56 images\n",
+    }.items():
+        path = tmp_path / f"{name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    times = read_cpu_times_of(tmp_path)
+    assert start_share(times["predict"]) == 0.6
+    jobs = [JobTime(rule, "a", 50.0, None) for rule in ("train", "predict", "split")]
+    page = run_times_page(jobs, note="x", cpu_times=times)
+    assert [line for line in page.splitlines() if line.startswith("CPU time")] == [
+        "CPU time: 50 s, 20% of it starts (the interpreter, imports, reading what the work needs), as 3 processes say of "
+        "themselves."
+    ]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.count("|") == 7]
+    assert {row[0]: row[-1] for row in cells if row[0] in times or row[0] == "split"} == {
+        "train": "10%",
+        "predict": "60%",
+        "split": "n/a",
+    }
+    assert "CPU time:" not in run_times_page(jobs, note="x")
 
 
 def test_run_times_begin_with_the_rule_that_took_longest() -> None:

@@ -11,6 +11,7 @@ from datadistill.workflow.running import (
     Job,
     closing_lines,
     describe,
+    end_of,
     job_failure,
     job_name,
     job_progress,
@@ -26,7 +27,7 @@ ITERATION = "iteration {}/400  loss 6.949  lr 0.0086  2.13 it/s  3% waiting for 
         ({"model": "keypoints_R-50_co-35+co-80_400_s12.1a55f9ec"}, "keypoints_R-50_co-35+co-80_400 seed 12"),
         (
             {"predictions": "distilled_on_val_s1.4d8e256b", "shard": "0", "shards": "8"},
-            "distilled_on_val seed 1 1 of 8",
+            "distilled_on_val seed 1, 1 of 8",
         ),
         ({"evaluation": "objects_things_s1.f11a1952/val/plain"}, "objects_things seed 1 val plain"),
         ({"table": "table1a"}, "table1a"),
@@ -35,6 +36,13 @@ ITERATION = "iteration {}/400  loss 6.949  lr 0.0086  2.13 it/s  3% waiting for 
 )
 def test_a_job_is_named_by_its_wildcards_without_digests(wildcards: dict[str, str], name: str) -> None:
     assert job_name(wildcards) == name
+
+
+def test_of_a_name_without_room_the_end_stays() -> None:
+    assert end_of("labelled+pool_400 seed 1", 24) == "labelled+pool_400 seed 1"
+    assert end_of("labelled+pool_400 seed 1", 11) == "…400 seed 1"
+    assert end_of("labelled", 1) == "…"
+    assert end_of("labelled", -3) == "…"
 
 
 def test_progress_is_the_last_line_that_tells_it(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datadistill.cpu_time import CpuTime, read_cpu_times
 from datadistill.report.markdown import markdown_table
 
 _MISSING = ("", "-", "NA")
@@ -41,6 +42,31 @@ def read_job_times(folder: str | Path) -> list[JobTime]:
     return found
 
 
+def read_cpu_times_of(folder: str | Path) -> dict[str, list[CpuTime]]:
+    """What the logs below `folder`/{rule}/ say of CPU seconds, by rule; a rule of which none says anything is left out."""
+    found: dict[str, list[CpuTime]] = {}
+    for path in sorted(Path(folder).rglob("*.log")):
+        if times := read_cpu_times(path):
+            found.setdefault(path.relative_to(folder).parts[0], []).extend(times)
+    return found
+
+
+def start_share(times: Iterable[CpuTime]) -> float | None:
+    """The part of the CPU time that went into starts: imports, and reading what the work needs; None: nothing is known."""
+    times = list(times)
+    total = sum(time.seconds for time in times)
+    return sum(time.start for time in times) / total if total else None
+
+
+def made_counts(jobs: Iterable[JobTime]) -> str:
+    """How many models and label sets the jobs made, in words."""
+    of_rule = Counter(job.rule for job in jobs)
+    return ", ".join(
+        f"{of_rule[rule]} {word}{'s'[: of_rule[rule] != 1]}"
+        for rule, word in (("train", "model"), ("annotate", "label set"))
+    )
+
+
 def run_counts(jobs: Iterable[JobTime]) -> str:
     """What a run took so far, in words: models, label sets, and the jobs, each of which started a process.
 
@@ -49,41 +75,55 @@ def run_counts(jobs: Iterable[JobTime]) -> str:
     """
     jobs = list(jobs)
     of_rule = Counter(job.rule for job in jobs)
-    made = ", ".join(
-        f"{of_rule[rule]} {word}{'s'[: of_rule[rule] != 1]}"
-        for rule, word in (("train", "model"), ("annotate", "label set"))
-    )
     starts = ", ".join(f"{rule} {count}" for rule, count in of_rule.most_common())
-    return f"{made}; {len(jobs)} process start{'s'[: len(jobs) != 1]}" + (f" ({starts})" if starts else "")
+    return f"{made_counts(jobs)}; {len(jobs)} process start{'s'[: len(jobs) != 1]}" + (f" ({starts})" if starts else "")
 
 
-def run_times_page(jobs: Iterable[JobTime], *, note: str) -> str:
-    """What the run made, time of each rule, and of each model's training. A resumed training counts from where it went
-    on."""
-    jobs = list(jobs)
+def run_times_page(
+    jobs: Iterable[JobTime], *, note: str, cpu_times: Mapping[str, Sequence[CpuTime]] | None = None
+) -> str:
+    """What the run made, time of each rule, and of each model's training. A resumed training counts from where it went on.
+
+    `cpu_times` are what the jobs say of themselves, by rule: how much of them was starts is told in one line.
+    """
+    jobs, cpu_times = list(jobs), cpu_times or {}
     # The longest first: what a reader looks for.
     seconds = Counter[str]()
     for job in jobs:
         seconds[job.rule] += job.seconds
     rules = [rule for rule, _ in seconds.most_common()]
-    rows = [_rule_row(rule, [job for job in jobs if job.rule == rule]) for rule in rules]
-    headings = ["rule", "jobs", "time in all", "longest", "peak memory"]
-    right = [False, True, True, True, True]
+    rows = [_rule_row(rule, [job for job in jobs if job.rule == rule], cpu_times.get(rule, ())) for rule in rules]
+    headings = ["rule", "jobs", "time in all", "longest", "peak memory", "starts"]
+    right = [False, True, True, True, True, True]
     training = [[job.name, duration(job.seconds), _memory([job])] for job in jobs if job.rule == "train"]
-    blocks = ["# Run times", note, f"{run_counts(jobs)}.", markdown_table(headings, rows, right)]
+    blocks = ["# Run times", note, f"{run_counts(jobs)}.", _starts_sentence(cpu_times)]
+    blocks.append(markdown_table(headings, rows, right))
     if training:
         blocks.append(
             "## Training\n\n" + markdown_table(["model", "time", "peak memory"], training, [False, True, True])
         )
     blocks.append(
-        "Wall-clock time of each job; jobs that ran side by side add up. A resumed training counts from where it went on."
+        "Wall-clock time of each job; jobs that ran side by side add up. A resumed training counts from where it went on. "
+        "Starts: the part of a rule's CPU time before its work began."
     )
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _rule_row(rule: str, jobs: list[JobTime]) -> list[str]:
-    seconds = [job.seconds for job in jobs]
-    return [rule, str(len(jobs)), duration(sum(seconds)), duration(max(seconds)), _memory(jobs)]
+def _starts_sentence(cpu_times: Mapping[str, Sequence[CpuTime]]) -> str:
+    every = [time for times in cpu_times.values() for time in times]
+    share = start_share(every)
+    if share is None:
+        return ""
+    return (
+        f"CPU time: {duration(sum(time.seconds for time in every))}, {share:.0%} of it starts (the interpreter, imports, "
+        f"reading what the work needs), as {len(every):,} processes say of themselves."
+    )
+
+
+def _rule_row(rule: str, jobs: list[JobTime], cpu_times: Sequence[CpuTime]) -> list[str]:
+    seconds, share = [job.seconds for job in jobs], start_share(cpu_times)
+    starts = "n/a" if share is None else f"{share:.0%}"
+    return [rule, str(len(jobs)), duration(sum(seconds)), duration(max(seconds)), _memory(jobs), starts]
 
 
 def _memory(jobs: list[JobTime]) -> str:

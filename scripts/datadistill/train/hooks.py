@@ -13,6 +13,7 @@ import torch
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
+from datadistill.cpu_time import work_begins
 from datadistill.errors import UserError
 from datadistill.train.sampling import Deal, model_seed
 
@@ -55,6 +56,7 @@ class RecordMetrics(HookBase):
         self._log_seconds = log_seconds
 
     def before_train(self) -> None:
+        work_begins()
         self._started = self._logged = time.perf_counter()
         self._first = self.trainer.iter
 

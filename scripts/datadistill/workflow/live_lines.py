@@ -20,6 +20,7 @@ from datadistill.workflow.running import (
     clock,
     closing_lines,
     describe,
+    end_of,
     job_failure,
     job_progress,
     new_job,
@@ -34,9 +35,11 @@ REFRESH_SECONDS = 1.0
 PLAIN_SECONDS = 30.0
 # On a terminal a finished job leaves a line if it took as long as this.
 WORTH_A_LINE = 10.0
+# So many logs are read in a second.
+JOBS_A_SECOND = 20
 # In a plain line, so many running jobs are told.
 TOLD = 4
-BAR_FROM_COLUMNS = 110
+BAR, BAR_FROM_COLUMNS = 16, 110
 # A job that failed says more of it in its log than Snakemake does.
 _OF_JOBS = ("RuleException", "CalledProcessError", "SpawnedJobError")
 _AT_THE_END = "At least one job did not complete successfully."
@@ -117,15 +120,20 @@ class LiveLines:
             return
         state = f"{done} of {total} jobs done" if total else ""
         self._bars.update(self._whole, completed=done, total=total or None, state=state)
-        for number, job in jobs.items():
-            progress = job_progress(job)
-            if number in self._lines:
-                self._bars.update(
-                    self._lines[number],
-                    completed=progress.done if progress else 0,
-                    total=progress.total if progress else None,
-                    state=describe(job, progress),
-                )
+        known = {number: job_progress(job) for number, job in jobs.items() if number in self._lines}
+        states = {number: describe(jobs[number], progress) for number, progress in known.items()}
+        # Columns are a space apart.
+        bar = BAR + 1 if self._console.width >= BAR_FROM_COLUMNS else 0
+        taken = bar + 2 + max([len(job.rule) for job in jobs.values()], default=0)
+        room = self._console.width - taken - max([len(text) for text in [state, *states.values()]])
+        for number, progress in known.items():
+            self._bars.update(
+                self._lines[number],
+                completed=progress.done if progress else 0,
+                total=progress.total if progress else None,
+                what=end_of(jobs[number].what, room),
+                state=states[number],
+            )
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -152,7 +160,7 @@ def _bars(console: Console) -> Bars:
         ),
     ]
     if console.width >= BAR_FROM_COLUMNS:
-        columns.append(BarColumn(bar_width=16))
+        columns.append(BarColumn(bar_width=BAR))
     columns.append(TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True)))
     return Progress(*columns, console=console, transient=True, expand=True, refresh_per_second=2)
 
@@ -251,7 +259,8 @@ class LogHandler(LogHandlerBase):
             self._display.say(text.strip())
 
     def _go_on(self) -> None:
-        while not self._over.wait(self._display.every):
+        # On a cluster hundreds of jobs run, and their logs lie on a shared file system.
+        while not self._over.wait(self._display.every * max(1.0, len(self._running) / JOBS_A_SECOND)):
             with self._lock:
                 if not self._over.is_set():
                     self._display.going_on(self._running, self._done, self._total)

@@ -104,6 +104,10 @@ class Paths:
         """A page of the report: `page` is tables/NAME, labels/ID/FILE or run-times."""
         return f"{self.base}/{page}.{suffix}"
 
+    def report(self) -> str:
+        """The report of the run, one HTML file."""
+        return f"{self.base}/report.html"
+
     def run_times(self) -> str:
         return self.page("run-times", "md")
 
@@ -122,8 +126,12 @@ class Paths:
         """That a network of this run, by its digest, can start from initial weights."""
         return f"{self.base}/weights/{weights}/{network}.json"
 
+    @property
+    def logs(self) -> str:
+        return f"{self.base}/logs"
+
     def log(self, rule: str, *names: str) -> str:
-        return f"{self.base}/logs/{rule}/{'/'.join(names) or 'log'}.log"
+        return f"{self.logs}/{rule}/{'/'.join(names) or 'log'}.log"
 
     @property
     def benchmarks(self) -> str:

@@ -60,7 +60,7 @@ def new_job(number: int, rule: str, wildcards: Mapping[str, str], logs: Iterable
 def job_name(wildcards: Mapping[str, str]) -> str:
     """What a job is about, for people: its wildcards without digests, the seed and the shard in words.
 
-    `keypoints_R-50_co-35_s1.3f9a2c1d` is "keypoints_R-50_co-35 seed 1"; shard 0 of 8 is "1 of 8".
+    `keypoints_R-50_co-35_s1.3f9a2c1d` is "keypoints_R-50_co-35 seed 1"; shard 0 of 8 adds ", 1 of 8".
     """
     shard, shards = wildcards.get("shard"), wildcards.get("shards")
     parts = [
@@ -69,9 +69,13 @@ def job_name(wildcards: Mapping[str, str]) -> str:
         if name not in ("shard", "shards")
         for part in str(value).split("/")
     ]
-    if shard is not None and shards is not None:
-        parts.append(f"{int(shard) + 1} of {shards}")
-    return " ".join(parts)
+    name = " ".join(parts)
+    return name if shard is None or shards is None else f"{name}, {int(shard) + 1} of {shards}"
+
+
+def end_of(text: str, room: int) -> str:
+    """`text`, or as much of its end as there is room for: names of results differ there."""
+    return text if len(text) <= room else "\N{HORIZONTAL ELLIPSIS}" + text[len(text) - max(room - 1, 0) :]
 
 
 def job_progress(job: Job) -> Progress | None:
