@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from datadistill.tasks.task import get_task
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.outputs import chosen_names, label_pages, shown_results
 from datadistill.workflow.registry import Model, Result, Split, Weights
@@ -59,10 +60,23 @@ def needs_of_run(experiments: Experiments, exists: Exists = nothing_exists) -> t
 
 
 def data_files(experiments: Experiments) -> list[str]:
-    """All of a run that must be right before a GPU is asked for: splits, the report of what they share, initial weights."""
+    """All of a run that must be right before a GPU is asked for: splits, the report of what they share, pictures of mirrored
+    keypoints, initial weights."""
     every = needs_of_run(experiments)
     splits, weights = only(Split, every), only(Weights, every)
-    return [*(split.file for split in splits), experiments.paths.duplicates(), *(each.file for each in weights)]
+    made = [*(split.file for split in splits), experiments.paths.duplicates(), *(each.file for each in weights)]
+    return made + preview_files(experiments)
+
+
+def mirrored_splits(experiments: Experiments) -> dict[str, str]:
+    """The splits, by id, that a run's models learn keypoints from, each with its task: what is drawn beside a mirror image."""
+    models = only(Model, needs_of_run(experiments))
+    return {model.labelled.id: model.task for model in models if get_task(model.task).refines}
+
+
+def preview_files(experiments: Experiments) -> list[str]:
+    """The pictures of these splits."""
+    return [experiments.paths.preview(split) for split in mirrored_splits(experiments)]
 
 
 def compared_splits(experiments: Experiments) -> tuple[tuple[Split, Split], ...]:
