@@ -205,6 +205,7 @@ rule report_pages:
     input:
         report_files(EXPERIMENTS),
         PATHS.report(),
+        preview_files(EXPERIMENTS),
 
 
 # A table of which only some rows were run lies in a folder of its own: beside the finished ones Snakemake would take it for one.
