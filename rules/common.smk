@@ -48,6 +48,7 @@ from datadistill.workflow.outputs import (
     report_files,
     report_pages,
     table_evaluations,
+    table_labels,
     table_spec,
 )
 from datadistill.workflow.outside import file_state, reach_outside
@@ -75,6 +76,7 @@ PATHS = EXPERIMENTS.paths
 SPLITS, MODELS, LABEL_SETS = EXPERIMENTS.splits, EXPERIMENTS.models, EXPERIMENTS.label_sets
 PREDICTIONS, GATES, REFINEMENTS = EXPERIMENTS.predictions, EXPERIMENTS.gates, EXPERIMENTS.refinements
 EVALUATIONS, PAGES = EXPERIMENTS.evaluations, report_pages(EXPERIMENTS)
+HELD_OUT_LABELS = EXPERIMENTS.held_out_labels
 THREADS = {stage: CONFIG["compute"][stage]["threads"] for stage in ("data", "train", "label")}
 RESOURCES = stage_resources(CONFIG["compute"])
 # As an environment variable for the same reason as the scripts: data that were moved rerun nothing.
@@ -105,6 +107,7 @@ wildcard_constraints:
     refinement=r"[^/]+",
     label_set=r"[^/]+",
     evaluation=r"[^/]+/[^/]+/[^/]+",
+    held_out=r"[^/]+/[^/]+",
     table=r"[^/]+",
     figure=r"[^/]+",
     download=r"[^/]+",

@@ -181,6 +181,28 @@ rule check_leaks:
         " --same-categories {input.same_categories:q} --output {output:q} > {log:q} 2>&1"
 
 
+# Of held-out images on which labels are judged: with the data, so that a shared image stops the run before anything trains.
+rule check_held_out:
+    input:
+        first=lambda w: [first.file for first, _ in HELD_OUT_LABELS[w.held_out].disjoint],
+        second=lambda w: [second.file for _, second in HELD_OUT_LABELS[w.held_out].disjoint],
+        same_categories=lambda w: [split.file for split in HELD_OUT_LABELS[w.held_out].same_categories],
+    output:
+        PATHS.held_out_leaks(),
+    log:
+        PATHS.log("check_held_out", "{held_out}"),
+    benchmark:
+        PATHS.benchmark("check_held_out", "{held_out}")
+    priority: 10
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **RESOURCES["data"],
+    shell:
+        'python "$SCRIPTS/check_leaks.py" --first {input.first:q} --second {input.second:q}'
+        " --same-categories {input.same_categories:q} --output {output:q} > {log:q} 2>&1"
+
+
 # All pairs of the run at once, so that a photo that COCO's releases hold twice isn't found after hours of training: the sentence in
 # the log names the lists of ids to leave out, ready for `drop_ids`. What a single training needs, check_leaks compares again.
 rule find_duplicates:

@@ -1,4 +1,7 @@
-"""Predictions -> COCO metrics. Makes: results/{run}/evaluations/{model}/{split}/{mode}.json."""
+"""Predictions -> COCO metrics, and how good labels are on held-out images.
+
+Makes: results/{run}/evaluations/{model}/{split}/{mode}.json, results/{run}/held-out/{label_set}/{split}/labels.json.
+"""
 
 
 rule score:
@@ -24,3 +27,28 @@ rule score:
     shell:
         'python "$SCRIPTS/score.py" --spec {params.spec:q} --task {params.task:q} --split {input.split:q}'
         " --predictions {params.detections} --drawn {input.drawn:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule judge_labels:
+    input:
+        detections=lambda w: HELD_OUT_LABELS[w.held_out].detections.files,
+        split=lambda w: HELD_OUT_LABELS[w.held_out].split.file,
+        thresholds=lambda w: HELD_OUT_LABELS[w.held_out].label_set.made("thresholds.json"),
+        drawn=lambda w: HELD_OUT_LABELS[w.held_out].label_set.teacher.drawn,
+        leaks=PATHS.held_out_leaks(),
+    output:
+        PATHS.held_out_labels(),
+    log:
+        PATHS.log("judge_labels", "{held_out}"),
+    benchmark:
+        PATHS.benchmark("judge_labels", "{held_out}")
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **RESOURCES["data"],
+    params:
+        task=lambda w: HELD_OUT_LABELS[w.held_out].label_set.task,
+        detections=lambda w, input: shard_pattern(input.detections),
+    shell:
+        'python "$SCRIPTS/judge_labels.py" --task {params.task:q} --split {input.split:q} --thresholds {input.thresholds:q}'
+        " --detections {params.detections} --drawn {input.drawn:q} --output {output:q} > {log:q} 2>&1"

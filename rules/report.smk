@@ -10,6 +10,8 @@ report: "../report/workflow.rst"
 rule table:
     input:
         evaluations=lambda w: [evaluation.file for evaluation in table_evaluations(EXPERIMENTS, w.table)],
+        # Where the table shows how good the labels are that its models learned from.
+        labels=lambda w: [labels.file for labels in table_labels(EXPERIMENTS, w.table)],
     output:
         markdown=PATHS.table(suffix="md"),
         csv=PATHS.table(suffix="csv"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,37 @@ def test_versions_of_all_shards_are_collected(tmp_path: Path) -> None:
     make({2: [0.5]}).save(tmp_path / "b", [SPEC], {"torch": "2.0", "numpy": "2"})
     assert read_libraries([tmp_path / "a", tmp_path / "b"]) == {"numpy": ["2"], "torch": ["2.0", "2.1"]}
     assert load_shards([tmp_path / "a", tmp_path / "b"])[1] == [SPEC], "they don't keep shards apart"
+
+
+def with_doubt(detections: Detections, values: list[list[float]]) -> Detections:
+    return dataclasses.replace(detections, disagreement=np.array(values, np.float32))
+
+
+def test_disagreement_goes_with_its_detections_through_files_and_merging(tmp_path: Path) -> None:
+    a, b = make({5: [0.9, 0.5], 1: [0.3]}), make({2: [0.8]})
+    doubt = with_doubt(a, [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
+    doubt.save(tmp_path / "a.npz", [SPEC])
+    b.save(tmp_path / "b.npz", [SPEC])
+    assert equal(Detections.load(tmp_path / "a.npz"), doubt)
+    # A file from before it was computed has none, and is read as one that doesn't say.
+    with np.load(tmp_path / "b.npz") as arrays:
+        assert "disagreement" not in arrays.files
+    merged, _ = load_shards([tmp_path / "a.npz", tmp_path / "b.npz"])
+    assert merged.ids.tolist() == [1, 2, 5, 5]
+    np.testing.assert_allclose(merged.disagreement, [[0.5, 0.6], [np.nan] * 2, [0.1, 0.2], [0.3, 0.4]])
+    np.testing.assert_allclose(doubt.select(doubt.scores > 0.4).disagreement, [[0.1, 0.2], [0.3, 0.4]])
+    np.testing.assert_allclose(doubt.of_images([1]).disagreement, [[0.5, 0.6]])
+    assert doubt.with_keypoints(None).disagreement is None
+    assert concatenate([b, make({3: [0.1]})]).disagreement is None
+    with_doubt(b, [[0.1, 1.5]]).save(tmp_path / "c.npz", [SPEC])
+    with pytest.raises(UserError, match=r"c\.npz: not a file of detections \(a disagreement that isn't from 0 to 1"):
+        Detections.load(tmp_path / "c.npz")
+
+
+def test_mean_disagreement_is_over_what_is_kept() -> None:
+    doubt = with_doubt(make({1: [0.9, 0.5, 0.4]}), [[0.1, 0.3], [0.2, 0.6], [np.nan, np.nan]])
+    assert doubt.mean_disagreement()[:2] == pytest.approx([0.2, 0.4])
+    kept = np.array([[True, False], [False, False], [True, True]])
+    assert doubt.mean_disagreement(kept)[:2] == pytest.approx([0.1, 0.4])
+    assert np.isnan(doubt.mean_disagreement(kept)[2])
+    assert make({1: [0.9]}).mean_disagreement() is None

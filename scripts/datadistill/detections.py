@@ -29,6 +29,9 @@ class Detections:
     - `scores` (N,) float32.
     - `categories` (N,) int64: COCO category ids.
     - `keypoints` (N, K, 3) float32: x, y, score; `None` where not predicted.
+    - `disagreement` (N, P) float32 in [0, 1]: how far the transforms disagree about each part, which is the box (P = 1) or
+      each keypoint (P = K); NaN where an earlier file didn't say, `None` where nothing says: of a single transform, or before
+      it was computed. No stage computes with it; it is for people.
     """
 
     image_ids: np.ndarray
@@ -37,6 +40,7 @@ class Detections:
     scores: np.ndarray
     categories: np.ndarray
     keypoints: np.ndarray | None = None
+    disagreement: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.scores)
@@ -47,6 +51,8 @@ class Detections:
         }
         if self.keypoints is not None:
             shapes["keypoints"] = (self.keypoints, (n, *self.keypoints.shape[1:2], 3))
+        if self.disagreement is not None:
+            shapes["disagreement"] = (self.disagreement, (n, *self.disagreement.shape[1:2]))
         for name, (array, shape) in shapes.items():
             if array.shape != shape:
                 raise ValueError(f"Detections.{name} has shape {array.shape}, not {shape}")
@@ -69,7 +75,19 @@ class Detections:
             self.scores[mask],
             self.categories[mask],
             None if self.keypoints is None else self.keypoints[mask],
+            None if self.disagreement is None else self.disagreement[mask],
         )
+
+    def mean_disagreement(self, kept: np.ndarray | None = None) -> np.ndarray | None:
+        """(N,) the mean over the parts of each detection, or over those of `kept` (N, P) where it has any; NaN where it isn't known.
+
+        `None` where nothing is known of any.
+        """
+        if self.disagreement is None:
+            return None
+        counted = np.ones_like(self.disagreement) if kept is None else kept.astype(np.float32)
+        counted[counted.sum(axis=1) == 0] = 1.0
+        return np.average(self.disagreement, axis=1, weights=counted)
 
     def of_images(self, image_ids: Sequence[int]) -> Detections:
         """The detections of some images, in the order given; a `UserError` names one that is missing."""
@@ -87,8 +105,8 @@ class Detections:
         return dataclasses.replace(chosen, image_ids=np.array(image_ids, np.int64), image_index=index[rows])
 
     def with_keypoints(self, keypoints: np.ndarray | None) -> Detections:
-        """The same detections with other keypoints (N, K, 3), or none."""
-        return dataclasses.replace(self, keypoints=keypoints)
+        """The same detections with other keypoints (N, K, 3), or none; what was said of the disagreement about earlier ones goes."""
+        return dataclasses.replace(self, keypoints=keypoints, disagreement=None)
 
     def require_exactly(self, image_ids: Iterable[int], what: str = "detections") -> Detections:
         """Return self if its images are exactly `image_ids`, each once; otherwise a `UserError` names what is wrong."""
@@ -119,8 +137,7 @@ class Detections:
         `lineage`: canonical specs of what made it, the last one its own. `libraries`: versions of what computed it.
         """
         columns = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        if self.keypoints is None:
-            del columns["keypoints"]
+        columns = {name: column for name, column in columns.items() if column is not None}
         about = canonical_json({"lineage": list(lineage), "libraries": dict(libraries or {})})
         with atomic_write(path, "wb") as stream:
             np.savez(stream, about=np.array(about), **columns)
@@ -171,6 +188,9 @@ def _check_numbers(detections: Detections) -> None:
         array = getattr(detections, name)
         if array is not None and not (array.dtype.kind == "f" and np.isfinite(array).all()):
             raise ValueError(f"{name} that aren't finite numbers")
+    doubt = detections.disagreement
+    if doubt is not None and not (doubt.dtype.kind == "f" and (np.isnan(doubt) | ((doubt >= 0) & (doubt <= 1))).all()):
+        raise ValueError("a disagreement that isn't from 0 to 1")
 
 
 def concatenate(parts: Sequence[Detections]) -> Detections:
@@ -199,7 +219,20 @@ def concatenate(parts: Sequence[Detections]) -> Detections:
         scores[order],
         np.concatenate([part.categories for part in parts])[order],
         keypoints,
+        _all_disagreement(parts, order),
     )
+
+
+def _all_disagreement(parts: Sequence[Detections], order: np.ndarray) -> np.ndarray | None:
+    """That of all parts, in an order; NaN for parts of files that didn't say, `None` where none does."""
+    widths = {part.disagreement.shape[1] for part in parts if part.disagreement is not None}
+    if len(widths) != 1:
+        return None
+    shape = widths.pop()
+    columns = [
+        np.full((len(p), shape), np.nan, np.float32) if p.disagreement is None else p.disagreement for p in parts
+    ]
+    return np.concatenate(columns)[order]
 
 
 def load_shards(

@@ -22,7 +22,8 @@ LEAST_MARGIN = 1.5
 """Times the target's boxes that every gate lets pass at least, so that thresholds can be lowered without inference."""
 
 STAGE_VERSIONS: dict[str, int] = {
-    # Raised by hand when a stage's results would change; never for a comment or a log line.
+    # Raised by hand when a stage's results would change; never for a comment or a log line, nor for a field more that no later stage
+    # computes with (a label's `disagreement`): files without it are read as files that don't say.
     "split": 2,
     "model": 2,
     "predictions": 1,

@@ -13,7 +13,7 @@ from exchange_samples import essence, label_set
 
 from datadistill.errors import UserError
 from datadistill.exchange.formats import FORMATS, export_labels, import_labels
-from datadistill.exchange.review import flat_names, least_certain_first
+from datadistill.exchange.review import certainty, flat_names, image_certainty, least_certain_first
 
 
 def reviewed(folder: Path) -> None:
@@ -50,6 +50,33 @@ def test_the_least_certain_images_come_first_and_empty_ones_last(tmp_path: Path)
     labels = label_set(tmp_path, keypoints=False)
     assert [image["id"] for image in least_certain_first(labels)] == [13, 11, 12, 14]
     assert [image["id"] for image in least_certain_first(labels, 2)] == [13, 11]
+
+
+def test_certainty_is_the_score_less_the_disagreement() -> None:
+    assert certainty({"score": 0.8, "disagreement": 0.25}) == pytest.approx(0.6)
+    assert certainty({"score": 0.8}) == 0.8
+    assert certainty({}) == 1.0, "a label of people"
+    assert image_certainty([{"score": 0.9}, {"score": 0.95, "disagreement": 0.5}]) == pytest.approx(0.475)
+    assert image_certainty([]) == 1.0
+
+
+def test_disagreement_goes_out_with_every_format_that_can_hold_it(tmp_path: Path) -> None:
+    labels = label_set(tmp_path / "images", keypoints=False)
+    for kind in ("coco", "cvat", "label-studio"):
+        export_labels(labels, kind, tmp_path / kind)
+    # FiftyOne takes fields of an annotation that it doesn't know as attributes.
+    written = json.loads((tmp_path / "coco/labels.json").read_text())["annotations"]
+    assert sorted(a["disagreement"] for a in written) == [0.0, 0.1, 0.2, 0.5]
+    text = (tmp_path / "cvat/annotations.xml").read_text()
+    assert re.findall(r'<attribute name="disagreement">([\d.]+)<', text) == ["0.5", "0.1", "0.0", "0.2"]
+    assert text.count("<name>disagreement</name>") == len(labels["categories"])
+    tasks = json.loads((tmp_path / "label-studio/tasks.json").read_text())
+    first = tasks[0]["predictions"][0]
+    assert first["result"][0]["meta"] == {"text": ["disagreement 0.50"]}
+    assert first["result"][0]["score"] == 0.6
+    # Sorted by their own scores the tasks keep their order.
+    scores = [task["predictions"][0]["score"] for task in tasks]
+    assert scores == pytest.approx([0.6 * 0.5, 0.55, 0.97 * 0.8, 1.0])
 
 
 def test_files_of_one_name_keep_apart(tmp_path: Path) -> None:

@@ -47,8 +47,10 @@ def fast_merge(
         torch.tensor([row[2] for row in rows], dtype=torch.int64),
         torch.tensor([row[3] for row in rows], dtype=torch.float64),
     )
-    columns = merge(boxes, scores, categories, weights, suppression=suppression, voting=voting, most=most)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    views = torch.arange(len(rows))
+    limits = {"suppression": suppression, "voting": voting, "most": most}
+    columns = merge(boxes, scores, categories, weights, views, transforms=99, **limits)
+    return list(zip(*(column.tolist() for column in columns[:3]), strict=True))
 
 
 def random_rows(rng: np.random.Generator) -> list[tuple[Box, float, int, int]]:
@@ -112,3 +114,45 @@ def test_the_limits_are_exclusive_for_suppression_and_inclusive_for_voting() -> 
     rows: list[tuple[Box, float, int, int]] = [((0, 0, 4, 4), 0.6, 1, 1), ((0, 0, 4, 2), 0.3, 1, 1)]
     assert len(fast_merge(rows, 0.5, None, 100)) == 2
     assert fast_merge(rows, 0.49, 0.5, 100)[0][0] == pytest.approx([0, 0, 4, (0.6 * 4 + 0.3 * 2) / 0.9])
+
+
+def disagreements(rows: list[tuple[Box, float, int, int, int]], voting: float | None, transforms: int) -> list[float]:
+    """That of each box that is kept, by falling score; rows are box, score, category, weight and view."""
+    columns = [torch.tensor([row[k] for row in rows], dtype=torch.float64) for k in range(4)]
+    views = torch.tensor([row[4] for row in rows])
+    limits = {"suppression": 0.5, "voting": voting, "most": 100}
+    boxes, scores, categories, weights = columns
+    return merge(boxes, scores, categories.long(), weights, views, transforms=transforms, **limits)[3].tolist()
+
+
+def test_disagreement_is_the_share_of_transforms_without_a_box_that_votes() -> None:
+    rows: list[tuple[Box, float, int, int, int]] = [
+        ((0, 0, 10, 10), 0.8, 1, 1, 0),
+        ((0, 0, 10, 9), 0.4, 1, 1, 1),  # IoU 0.9: votes
+        ((0, 0, 10, 8.5), 0.3, 1, 1, 1),  # votes, too, but its view has voted
+        ((0, 0, 10, 6), 0.6, 1, 1, 2),  # IoU 0.6: no vote
+        ((0, 0, 10, 10), 0.7, 2, 1, 2),  # another category: no vote for the first, and alone in its own
+        ((0, 0, 10, 9.5), 0.2, 1, 2, 3),  # two transforms in one view
+    ]
+    # Six transforms: one of them found nothing.
+    assert disagreements(rows, 0.8, 6) == [pytest.approx(1 - 4 / 6), pytest.approx(1 - 1 / 6)]
+    assert disagreements(rows, None, 6) == [pytest.approx(1 - 5 / 6), pytest.approx(1 - 1 / 6)]
+    assert disagreements(rows[:1], 0.8, 1) == [0.0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_disagreement_equals_a_slow_reference(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(200):
+        rows = [(*row, int(rng.integers(0, 4))) for row in random_rows(rng)]
+        of_view = rng.integers(1, 4, 4).tolist()
+        rows = [(box, score, category, of_view[view], view) for box, score, category, _, view in rows]
+        voting = [None, 0.5, 0.8][rng.integers(3)]
+        found = disagreements(rows, voting, sum(of_view)) if rows else []
+        limit = 0.5 if voting is None else voting
+        kept = slow_merge([(*row[:3], 1) for row in rows], 0.5, None, 100)
+        expected = []
+        for box, _, category in kept:
+            views = {view for other, _, c, _, view in rows if c == category and iou(box, other) >= limit}
+            expected.append(1 - sum(of_view[view] for view in views) / sum(of_view))
+        assert found == pytest.approx(expected, abs=1e-9)

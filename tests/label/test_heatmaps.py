@@ -148,3 +148,42 @@ def test_size_dependent_weights_follow_detectron1() -> None:
     assert weights == [[0, 1], [0, 1], [1, 1], [1, 0]]
     assert transform_weights(areas, transforms, 800, True).tolist() == [2, 3]
     assert transform_weights(areas, transforms, 800, False).tolist() == [4, 4]
+
+
+@pytest.mark.parametrize("space", heatmaps.AVERAGES)
+def test_disagreement_is_what_the_peak_of_the_mean_lacks_of_the_mean_peak(space: str) -> None:
+    torch.manual_seed(6)
+    maps = [torch.randn(4, 3, 8, 8) * s for s in (1.0, 5.0, 2.0)]
+    weights = [1.0, 3.0, 2.0]
+    average = HeatmapAverage(4, space, compare=True)
+    for logits, weight in zip(maps, weights, strict=True):
+        # In two parts, as batches come.
+        average.add(logits[:2], slice(0, 2), torch.full((2,), weight))
+        average.add(logits[2:], torch.tensor([2, 3]), torch.full((2,), weight))
+    mean = np.exp(mean_probability([m.double().numpy() for m in maps], weights)).max(axis=(2, 3))
+    peaks = [np.exp(mean_probability([m.double().numpy()], [1.0])).max(axis=(2, 3)) for m in maps]
+    expected = 1 - mean / np.average(peaks, axis=0, weights=weights)
+    found = average.disagreement().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert 0.1 < found.min() <= found.max() < 1
+    # It takes no part in the average.
+    plain = HeatmapAverage(4, space)
+    for logits, weight in zip(maps, weights, strict=True):
+        plain.add(logits, slice(0, 4), torch.full((4,), weight))
+    assert torch.equal(plain.result(), average.result())
+    with pytest.raises(ValueError, match="nothing was compared"):
+        plain.disagreement()
+
+
+def test_transforms_that_agree_have_no_disagreement_and_certain_opposites_much() -> None:
+    torch.manual_seed(7)
+    same, average = torch.randn(2, 3, 8, 8) * 4, HeatmapAverage(2, compare=True)
+    for weight in (1.0, 2.0):
+        average.add(same, slice(0, 2), torch.full((2,), weight))
+    assert average.disagreement().abs().max() < 1e-6
+    apart = HeatmapAverage(1, compare=True)
+    for place in range(4):
+        logits = torch.zeros(1, 1, 8, 8)
+        logits[0, 0, place, place] = 50.0
+        apart.add(logits, slice(0, 1), torch.ones(1))
+    assert apart.disagreement().item() == pytest.approx(0.75, abs=1e-5)

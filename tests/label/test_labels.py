@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import subprocess
@@ -192,6 +193,28 @@ def test_boxes_below_the_threshold_are_no_labels_and_their_images_stay() -> None
     )
     with pytest.raises(UserError, match="would be empty"):
         annotate(get_task("objects"), chosen, data, CATEGORIES["objects"], low, thresholds)
+
+
+def test_a_label_says_how_far_the_transforms_disagree_where_that_is_known() -> None:
+    data = truth("keypoints", 3)
+    detections = as_detections(data)
+    chosen, thresholds = fixed_thresholds("keypoints", data, detections)
+    plain = annotate(get_task("keypoints"), chosen, data, CATEGORIES["keypoints"], detections, thresholds)
+    parts = np.random.default_rng(0).random((len(detections), K)).astype(np.float32)
+    parts[1] = np.nan
+    told = dataclasses.replace(detections, disagreement=parts)
+    labels = annotate(get_task("keypoints"), chosen, data, CATEGORIES["keypoints"], told, thresholds)
+    visible = thresholds.visible(detections)
+    assert visible[0].any()
+    assert not visible[0].all()
+    first, second = labels["annotations"][:2]
+    assert first["disagreement"] == pytest.approx(parts[0][visible[0]].mean(), abs=1e-4)
+    assert first["keypoint_disagreement"] == pytest.approx(parts[0].tolist(), abs=1e-4)
+    # A shard from before it was computed doesn't say.
+    assert not {"disagreement", "keypoint_disagreement"} & set(second)
+    added = {"disagreement", "keypoint_disagreement"}
+    assert [{k: v for k, v in a.items() if k not in added} for a in labels["annotations"]] == plain["annotations"]
+    json.dumps(labels, allow_nan=False)
 
 
 def test_labels_of_another_split_are_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 import tiny
 import torch
 from test_refine import apart, detectron2_instances, forbidden, ids, predictions_spec
+from torchvision.ops import box_iou
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
@@ -179,3 +180,29 @@ def test_reduced_precision_changes_results_a_little(
     # Afterwards the network computes as before.
     again = predict(*people, split, ids(split), predictions_spec(transforms=transforms))
     assert np.array_equal(again.scores, single.scores)
+
+
+def test_disagreement_counts_the_transforms_that_find_no_such_box(things: tiny.Network, split: dict[str, Any]) -> None:
+    spec = predictions_spec(transforms=BOTH_FLIPS, voting=0.5)
+    found = predict(*things, split, ids(split), spec)
+    assert found.disagreement.shape == (len(found), 1)
+    # Each transform by itself, without suppression: all of its boxes above the floor.
+    single = [
+        predict(*things, split, ids(split), predictions_spec(transforms=(t,), voting=None, nms=1.0, max_detections=-1))
+        for t in BOTH_FLIPS
+    ]
+    # Voting moved the boxes: those before it are the ones that were counted.
+    still = predict(*things, split, ids(split), predictions_spec(transforms=BOTH_FLIPS))
+    rows = range(0, len(found), 17)
+    counted = []
+    for row in rows:
+        support = 0
+        for alone in single:
+            same = (alone.ids == still.ids[row]) & (alone.categories == still.categories[row])
+            boxes = torch.from_numpy(alone.boxes[same]).double()
+            overlap = box_iou(torch.from_numpy(still.boxes[row][None]).double(), boxes)
+            support += bool((overlap >= 0.5).any())
+        counted.append(1 - support / len(BOTH_FLIPS))
+    np.testing.assert_allclose(found.disagreement[rows, 0], counted, atol=1e-6)
+    assert len(set(counted)) > 1
+    assert predict(*things, split, ids(split), predictions_spec()).disagreement is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,7 @@ def assert_identical(a: Detections, b: Detections) -> None:
     assert same(a.with_keypoints(None), b.with_keypoints(None))
     assert np.array_equal(a.keypoints[..., :2], b.keypoints[..., :2])
     np.testing.assert_allclose(a.keypoints[..., 2], b.keypoints[..., 2], rtol=1e-5)
+    np.testing.assert_allclose(a.disagreement, b.disagreement, atol=1e-5)
 
 
 def detectron2_instances(network: tiny.Network, image: dict[str, Any]) -> Instances:
@@ -100,14 +103,13 @@ def test_refining_by_the_plain_pass_gives_detectron2s_keypoints(
     np.testing.assert_allclose(found.keypoints[..., 2], expected.keypoints[..., 2], rtol=1e-3)
 
 
-def slow_keypoints(
+def slow_heatmaps(
     network: tiny.Network, image: dict[str, Any], boxes: np.ndarray, transforms: tuple[Transform, ...]
-) -> np.ndarray:
-    """Each transform by itself through detectron2's `inference` with given boxes; averaged in double precision."""
+) -> Iterator[torch.Tensor]:
+    """Probabilities (n, K, S, S) of each transform by itself through detectron2's `inference` with given boxes, in double precision."""
     model = network[0]
     pixels = read_image(image["file_name"], "BGR")
     height, width = pixels.shape[:2]
-    total = 0.0
     for transform in transforms:
         h, w = transform.resized(height, width)
         resized = ResizeTransform(height, width, h, w).apply_image(pixels)
@@ -123,7 +125,15 @@ def slow_keypoints(
         maps = out.pred_keypoint_heatmaps.double()
         if transform.flip:
             maps = maps.flip(3)[:, PERMUTATION]
-        total = total + maps.flatten(2).softmax(2).view_as(maps)
+        yield maps.flatten(2).softmax(2).view_as(maps)
+
+
+def slow_keypoints(
+    network: tiny.Network, image: dict[str, Any], boxes: np.ndarray, transforms: tuple[Transform, ...]
+) -> np.ndarray:
+    """Keypoints of the mean of `slow_heatmaps`."""
+    total = sum(slow_heatmaps(network, image, boxes, transforms))
+    height, width = image["height"], image["width"]
     h, w = tiny.TEST_SCALE.size(height, width)
     rois = torch.tensor(boxes * [w / width, h / height, w / width, h / height], dtype=torch.float32)
     points = heatmaps_to_keypoints((total / len(transforms)).log().float(), rois)[:, :, [0, 1, 3]].numpy()
@@ -140,6 +150,29 @@ def test_the_ensemble_equals_every_transform_run_by_itself(
         expected = slow_keypoints(people, image, mine.boxes, SEVERAL)
         np.testing.assert_allclose(mine.keypoints[..., :2], expected[..., :2], atol=1e-3)
         np.testing.assert_allclose(mine.keypoints[..., 2], expected[..., 2], rtol=1e-3)
+
+
+def test_disagreement_is_that_of_every_transform_run_by_itself(
+    people: tiny.Network, split: dict[str, Any], refined: Detections
+) -> None:
+    for index, image in enumerate(split["images"][:3]):
+        mine = refined.select(refined.image_index == index)
+        maps = torch.stack(list(slow_heatmaps(people, image, mine.boxes, SEVERAL))).flatten(3)
+        expected = 1 - maps.mean(0).amax(2) / maps.amax(3).mean(0)
+        np.testing.assert_allclose(mine.disagreement, expected.numpy(), atol=1e-4)
+    assert 0 <= refined.disagreement.min() < 0.2 < refined.disagreement.max() <= 1
+    assert refine(*people, split, refined, refinement_spec((tiny.PLAIN,))).disagreement is None
+
+
+def test_what_earlier_refinements_did_not_say_stays_unknown(
+    people: tiny.Network, split: dict[str, Any], boxes: Detections, refined: Detections
+) -> None:
+    earlier = dataclasses.replace(refined.of_images(ids(split)[:2]), disagreement=None)
+    found = refine(*people, split, boxes, refinement_spec(), reuse=[earlier])
+    old = np.isin(found.ids, ids(split)[:2])
+    assert np.isnan(found.disagreement[old]).all()
+    np.testing.assert_allclose(found.disagreement[~old], refined.disagreement[~old], atol=1e-5)
+    np.testing.assert_array_equal(found.keypoints[..., :2], refined.keypoints[..., :2])
 
 
 def test_a_mirrored_image_with_mirrored_boxes_has_mirrored_keypoints(

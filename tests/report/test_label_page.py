@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -153,6 +154,18 @@ def test_keypoints_are_drawn_where_their_scores_pass(world: dict[str, Any]) -> N
     assert data["categories"][0]["skeleton"] == [[0, 1]]
 
 
+def in_a_browser(text: str, script: str, tmp_path: Path) -> Any:
+    """What a script that runs in the page leaves in `document.body.dataset.states`."""
+    page = tmp_path / "labels.html"
+    page.write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(r'data-states="([^"]*)"', shown)
+    assert found, "the page's script ended early"
+    return json.loads(found.group(1).replace("&quot;", '"'))
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH (Debian: apt-get install chromium)")
 def test_sliders_and_filters_work_in_a_browser(world: dict[str, Any], tmp_path: Path) -> None:
     script = """
@@ -168,14 +181,7 @@ def test_sliders_and_filters_work_in_a_browser(world: dict[str, Any], tmp_path: 
     set("disagreement", "0.5", "input"); states.push(document.querySelectorAll("figure").length);
     document.body.dataset.states = JSON.stringify(states);
     """
-    page = tmp_path / "labels.html"
-    page.write_text(made(world).replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(r'data-states="([^"]*)"', shown)
-    assert found, "the page's script ended early"
-    assert json.loads(found.group(1).replace("&quot;", '"')) == [
+    assert in_a_browser(made(world), script, tmp_path) == [
         "2 100.0 % 66.7 % 3 2",
         "3 66.7 % 100.0 % 2 3",
         "1 0.0 % 0.0 % 1 1",
@@ -183,4 +189,44 @@ def test_sliders_and_filters_work_in_a_browser(world: dict[str, Any], tmp_path: 
         "2 100.0 % 66.7 % 3 2",
         "123",
         0,
+    ]
+
+
+def doubted(world: dict[str, Any]) -> dict[str, Any]:
+    """The same with disagreement: much about what isn't kept, and about the most certain box."""
+    parts = np.array([[0.75], [1.0], [0.1], [0.5], [0.0]], np.float32)
+    return {**world, "detections": dataclasses.replace(world["detections"], disagreement=parts)}
+
+
+def test_disagreement_makes_kept_labels_uncertain(world: dict[str, Any]) -> None:
+    limits = thresholds({1: 0.7, 2: None})
+    # The second image has a score 0.08 from the threshold (0.92); the first disagrees by 0.75, and its score is 0.2 away (0.8).
+    assert least_certain(doubted(world)["detections"], limits, 3) == [2, 1, 3]
+    much = dataclasses.replace(doubted(world)["detections"], disagreement=np.full((5, 1), 0.95, np.float32))
+    # Boxes that aren't kept make no image uncertain, however far transforms disagree about them.
+    assert least_certain(much, limits, 3) == [1, 2, 3]
+    assert least_certain(much, thresholds({1: 0.85, 2: None}), 3) == [1, 2, 3]
+    assert [label["disagreement"] for label in embedded(made(doubted(world)))["labels"]] == [0.75, 1.0, 0.1, 0.5, 0.0]
+    assert {label["disagreement"] for label in embedded(made(world))["labels"]} == {0.0}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH (Debian: apt-get install chromium)")
+def test_labels_are_filtered_by_disagreement_in_a_browser(world: dict[str, Any], tmp_path: Path) -> None:
+    script = """
+    const control = () => byId("disagreement-control").hidden;
+    const shown = () => [...document.querySelectorAll("figcaption")].map(c => c.textContent).join(", ");
+    const states = [control()];
+    for (const value of ["0", "0.1", "0.5"]) {
+      byId("disagreement").value = value; byId("disagreement").dispatchEvent(new Event("input")); states.push(shown());
+    }
+    states.push([...document.querySelectorAll("figure svg text")].map(t => t.textContent.split("> ")[1]).join(", "));
+    document.body.dataset.states = JSON.stringify(states);
+    """
+    assert in_a_browser(made(world), script, tmp_path)[0] is True, "there is nothing to filter by"
+    assert in_a_browser(made(doubted(world)), script, tmp_path) == [
+        False,
+        "2.png · 1 label, 1.png · 1 label, 3.png · 0 labels",
+        "2.png · 1 label, 1.png · 1 label",
+        "1.png · 1 label",
+        "0.90 (disagreement 0.75)",
     ]

@@ -28,7 +28,8 @@ WITHIN = {
     "split": {"downloads"},
     "sample_frames": {"clips"},
     "train": {"leaks", "fit"},
-    "table": {"evaluations"},
+    "judge_labels": {"leaks"},
+    "table": {"evaluations", "labels"},
     "figure": {"shown"},
 }
 

@@ -13,6 +13,8 @@ from datadistill.errors import UserError
 from datadistill.exchange.review import Coco, Known, as_coco, by_image, category_ids, category_of, require_box
 
 Element = ElementTree.Element
+SAID = ("score", "disagreement")
+"""What a generated label says of itself: attributes of its box."""
 
 
 def to_xml(labels: Coco, images: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> str:
@@ -55,15 +57,11 @@ def _label(into: Element, name: str, kind: str, **more: str) -> None:
         ElementTree.SubElement(node, key).text = value
     attributes = ElementTree.SubElement(node, "attributes")
     if kind == "rectangle":
-        score = ElementTree.SubElement(attributes, "attribute")
-        for key, value in {
-            "name": "score",
-            "mutable": "False",
-            "input_type": "text",
-            "default_value": "",
-            "values": "",
-        }.items():
-            ElementTree.SubElement(score, key).text = value
+        for name in SAID:
+            attribute = ElementTree.SubElement(attributes, "attribute")
+            described = {"name": name, "mutable": "False", "input_type": "text", "default_value": "", "values": ""}
+            for key, value in described.items():
+                ElementTree.SubElement(attribute, key).text = value
 
 
 def _instance(image: Element, annotation: Mapping[str, Any], category: Mapping[str, Any], group: int) -> None:
@@ -73,8 +71,9 @@ def _instance(image: Element, annotation: Mapping[str, Any], category: Mapping[s
     box = ElementTree.SubElement(
         image, "box", label=category["name"], **shared, **{k: repr(float(v)) for k, v in corners.items()}
     )
-    if "score" in annotation:
-        ElementTree.SubElement(box, "attribute", name="score").text = repr(annotation["score"])
+    for name in SAID:
+        if name in annotation:
+            ElementTree.SubElement(box, "attribute", name=name).text = repr(annotation[name])
     names, points = category.get("keypoints") or [], annotation.get("keypoints") or []
     if names and any(points[2::3]):
         skeleton = ElementTree.SubElement(image, "skeleton", label=_skeleton_name(category), **shared)

@@ -12,13 +12,25 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 
 from datadistill.errors import UserError
-from datadistill.exchange.review import Coco, Known, as_coco, by_image, category_ids, category_of, require_box
+from datadistill.exchange.review import (
+    Coco,
+    Known,
+    as_coco,
+    by_image,
+    category_ids,
+    category_of,
+    image_certainty,
+    require_box,
+)
 
 MODEL_VERSION = "data distillation"
 
 
 def to_tasks(labels: Coco, images: Sequence[Mapping[str, Any]], prefix: str) -> list[dict[str, Any]]:
     """One task an image, in the order given, with the generated labels as a prediction.
+
+    The prediction's score is the certainty of its least certain label, so that sorting by it in Label Studio gives the order of the
+    export; each region has the label's own score, and how far its transforms disagree as a remark (`meta`).
 
     `prefix` comes before the image's path: the address under which Label Studio reads local files, such as
     `/data/local-files/?d=`.
@@ -30,7 +42,7 @@ def to_tasks(labels: Coco, images: Sequence[Mapping[str, Any]], prefix: str) -> 
         result = []
         for annotation in groups.get(image["id"], []):
             result += _regions(annotation, image, categories[annotation["category_id"]])
-        scores = [a["score"] for a in groups.get(image["id"], []) if "score" in a]
+        score = image_certainty(groups.get(image["id"], []))
         tasks.append(
             {
                 "id": number,
@@ -39,7 +51,7 @@ def to_tasks(labels: Coco, images: Sequence[Mapping[str, Any]], prefix: str) -> 
                     "image_id": image["id"],
                     "file_name": image["file_name"],
                 },
-                "predictions": [{"model_version": MODEL_VERSION, "score": min(scores, default=0.0), "result": result}],
+                "predictions": [{"model_version": MODEL_VERSION, "score": score, "result": result}],
             }
         )
     return tasks
@@ -63,6 +75,8 @@ def _regions(
     box = {"id": name, "type": "rectanglelabels", "from_name": "label", **shared, "value": value}
     if "score" in annotation:
         box["score"] = annotation["score"]
+    if "disagreement" in annotation:
+        box["meta"] = {"text": [f"disagreement {annotation['disagreement']:.2f}"]}
     regions = [box]
     points = annotation.get("keypoints") or []
     for number, keypoint in enumerate(category.get("keypoints") or []):

@@ -20,19 +20,31 @@ def by_image(annotations: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping
     return groups
 
 
+def certainty(label: Mapping[str, Any]) -> float:
+    """How sure a label is, from 0 to 1: its score, less the part about which its transforms disagree (score x (1 - disagreement)).
+
+    A label without a score is one of people, and sure; one that doesn't say how far transforms disagree goes by its score alone.
+    """
+    return float(label.get("score", 1.0)) * (1.0 - float(label.get("disagreement", 0.0)))
+
+
+def image_certainty(annotations: Iterable[Mapping[str, Any]]) -> float:
+    """That of an image's least certain label; 1 for an image without labels, as nothing was seen there to doubt."""
+    return min(map(certainty, annotations), default=1.0)
+
+
 def least_certain_first(labels: Coco, count: int | None = None) -> list[Mapping[str, Any]]:
     """Up to `count` images of a label set, those with the least certain label first.
 
-    A label's certainty is its box score less its disagreement (the share of transforms that don't support it, where the
-    label says so). Images without a label come last, as what the teacher saw nothing in; equal ones by id.
+    What is certain: `certainty`. Images without a label come last, as what the teacher saw nothing in; equal ones by id.
     """
     groups = by_image(labels["annotations"])
 
-    def certainty(image: Mapping[str, Any]) -> tuple[bool, float, int]:
-        scores = [a.get("score", 1.0) - a.get("disagreement", 0.0) for a in groups.get(image["id"], [])]
-        return not scores, min(scores, default=0.0), image["id"]
+    def place(image: Mapping[str, Any]) -> tuple[bool, float, int]:
+        annotations = groups.get(image["id"], [])
+        return not annotations, image_certainty(annotations), image["id"]
 
-    return sorted(labels["images"], key=certainty)[:count]
+    return sorted(labels["images"], key=place)[:count]
 
 
 def flat_names(images: Sequence[Mapping[str, Any]]) -> dict[int, str]:

@@ -66,7 +66,7 @@ def predict(
     found: list[Detections | None] = [None] * len(images)
     with torch.inference_mode(), reduced_precision(model, spec.precision), _settings(model, spec):
         results = run_batches(cfg, images, spec.transforms, workers, partial(detect, model, spec))
-        for image, (boxes, scores, classes, keypoints) in progress(results, total=len(images), label="predict"):
+        for image, (boxes, scores, classes, keypoints, parts) in progress(results, total=len(images), label="predict"):
             order = np.argsort(-scores, kind="stable")
             found[image.index] = Detections(
                 np.array([image.id], np.int64),
@@ -75,13 +75,14 @@ def predict(
                 scores[order].astype(np.float32),
                 ids[classes[order]],
                 None if keypoints is None else keypoints[order].astype(np.float32),
+                None if parts is None else parts[order].astype(np.float32),
             )
     count = len(categories[0]["keypoints"]) if spec.keypoints else None
     return _assemble(image_ids, [d for d in found if d is not None], count)
 
 
-_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
-"""Boxes, scores, contiguous classes and keypoints of one image, in the original image."""
+_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
+"""Boxes, scores, contiguous classes, keypoints and disagreement of one image, in the original image."""
 
 
 @contextlib.contextmanager
@@ -122,6 +123,7 @@ def _plain(
                 found.scores.numpy(),
                 found.pred_classes.numpy(),
                 found.pred_keypoints.numpy() if spec.keypoints else None,
+                None,
             )
 
 
@@ -130,15 +132,25 @@ def _merged(
 ) -> Iterator[_Found]:
     """All transforms: raw boxes above the floor in the original image, merged on the CPU (some thousand boxes each)."""
     raw: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in batch.images]
+    number = {view: place for place, view in enumerate(batch.views)}
     for views, rows, pixels in network_inputs(model, batch, arrays):
         inputs = preprocess(model, views, pixels)
         boxes, scores = _raw_boxes(model, inputs)
         for (view, row), view_boxes, view_scores in zip(itertools.product(views, rows), boxes, scores, strict=True):
-            raw[row].append(_above_floor(view, batch.images[row], view_boxes, view_scores, spec.score_floor))
+            found = _above_floor(view, batch.images[row], view_boxes, view_scores, spec.score_floor)
+            raw[row].append((*found, torch.full_like(found[2], number[view])))
     for columns in raw:
         union = [torch.cat(column) for column in zip(*columns, strict=True)]
-        merged = merge(*union, suppression=spec.nms, voting=spec.voting, most=spec.max_detections)
-        yield *(column.numpy() for column in merged), None
+        *merged, disagreement = merge(
+            *union,
+            transforms=len(spec.transforms),
+            suppression=spec.nms,
+            voting=spec.voting,
+            most=spec.max_detections,
+        )
+        # One transform agrees with itself.
+        parts = disagreement.numpy()[:, None] if len(spec.transforms) > 1 else None
+        yield *(column.numpy() for column in merged), None, parts
 
 
 def _raw_boxes(model: torch.nn.Module, images: ImageList) -> tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]:
@@ -177,6 +189,7 @@ def _above_floor(
 def _assemble(image_ids: Sequence[int], found: Sequence[Detections], keypoints: int | None) -> Detections:
     """One `Detections` of those of single images."""
     empty = None if keypoints is None else np.zeros((0, keypoints, 3), np.float32)
+    parts = [d.disagreement for d in found if d.disagreement is not None]
     columns = {
         "boxes": np.zeros((0, 4), np.float32),
         "scores": np.zeros(0, np.float32),
@@ -187,4 +200,5 @@ def _assemble(image_ids: Sequence[int], found: Sequence[Detections], keypoints: 
         np.repeat(np.arange(len(found)), [len(d) for d in found]).astype(np.int64),
         *(np.concatenate([none, *(getattr(d, name) for d in found)]) for name, none in columns.items()),
         None if empty is None else np.concatenate([empty, *(d.keypoints for d in found)]),
+        np.concatenate(parts) if parts else None,
     )

@@ -10,6 +10,7 @@ within about 1e-4 of a whole number may be decoded with one column more or less 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def refine(
     kept = detections.with_keypoints(None)
     if threshold is not None:
         kept = kept.select(kept.scores >= np.float32(threshold))
-    keypoints, missing = _reused(kept, reuse, len(categories[0]["keypoints"]))
+    keypoints, parts, missing = _reused(kept, reuse, len(categories[0]["keypoints"]))
     rows = np.flatnonzero(missing)
     by_image = np.split(rows, np.flatnonzero(np.diff(kept.image_index[rows])) + 1) if len(rows) else []
     members = {int(kept.image_index[group[0]]): group for group in by_image}
@@ -69,17 +70,19 @@ def refine(
     images = [every[index] for index in sorted(members)]
     work = _Refinement(model, cfg, spec, plain, flip_pairs(categories[0]).permutation)
 
-    def compute(batch: Batch, arrays: list[list[np.ndarray]]) -> Iterator[np.ndarray]:
+    def compute(batch: Batch, arrays: list[list[np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return work(batch, arrays, [kept.boxes[members[image.index]] for image in batch.images])
 
     with torch.inference_mode():
-        for image, points in progress(
+        for image, (points, disagreement) in progress(
             run_batches(cfg, images, spec.transforms, workers, compute), total=len(images), label="refine"
         ):
             if not np.isfinite(points).all():
                 raise UserError(f"{image.file_name}: the model's heatmaps are not finite; its training has diverged")
             keypoints[members[image.index]] = points
-    return kept.with_keypoints(keypoints)
+            parts[members[image.index]] = disagreement
+    # One transform agrees with itself.
+    return dataclasses.replace(kept, keypoints=keypoints, disagreement=parts if len(spec.transforms) > 1 else None)
 
 
 def _check_size_dependence(spec: RefinementSpec, plain_short_side: int) -> None:
@@ -93,9 +96,11 @@ def _check_size_dependence(spec: RefinementSpec, plain_short_side: int) -> None:
         )
 
 
-def _reused(kept: Detections, reuse: Sequence[Detections], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints (N, K, 3) copied from earlier refinements of the same boxes; a mask (N,) of boxes not found there."""
+def _reused(kept: Detections, reuse: Sequence[Detections], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keypoints (N, K, 3) and disagreement (N, K) copied from earlier refinements of the same boxes; a mask (N,) of boxes not
+    found there."""
     keypoints = np.zeros((len(kept), count, 3), np.float32)
+    disagreement = np.full((len(kept), count), np.nan, np.float32)
     missing = np.ones(len(kept), bool)
     wanted = _keys(kept)
     for earlier in reuse:
@@ -107,8 +112,10 @@ def _reused(kept: Detections, reuse: Sequence[Detections], count: int) -> tuple[
         place = np.searchsorted(known, wanted).clip(max=len(known) - 1)
         same = known[place] == wanted
         keypoints[same] = earlier.keypoints[first[place[same]]]
+        if earlier.disagreement is not None:
+            disagreement[same] = earlier.disagreement[first[place[same]]]
         missing &= ~same
-    return keypoints, missing
+    return keypoints, disagreement, missing
 
 
 def _keys(detections: Detections) -> np.ndarray:
@@ -131,8 +138,8 @@ class _Refinement:
 
     def __call__(
         self, batch: Batch, arrays: Sequence[Sequence[np.ndarray]], boxes: Sequence[np.ndarray]
-    ) -> Iterator[np.ndarray]:
-        """For each image its keypoints (n, K, 3), for its boxes (n, 4) in the original image."""
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each image the keypoints (n, K, 3) of its boxes (n, 4) in the original image, and the disagreement (n, K) about them."""
         device = self.model.device
         rois = [torch.from_numpy(b).to(device).double() for b in boxes]
         bounds = [0, *itertools.accumulate(len(b) for b in boxes)]
@@ -142,21 +149,24 @@ class _Refinement:
             for view in batch.views
         }
         # The average of one transform is itself. Decoded as it is, as in detectron2, even flat maps come out the same.
-        average = HeatmapAverage(bounds[-1], self.spec.average if len(self.spec.transforms) > 1 else "logits")
+        several = len(self.spec.transforms) > 1
+        average = HeatmapAverage(bounds[-1], self.spec.average if several else "logits", compare=several)
         for views, rows, pixels in network_inputs(self.model, batch, arrays):
             span = slice(bounds[rows.start], bounds[rows.stop])
             self._add(average, batch, views, rows, pixels, rois, {view: weights[view][span] for view in views}, span)
         maps = average.result()
+        disagreement = average.disagreement().cpu().numpy() if several else np.zeros(maps.shape[:2], np.float32)
         frames = [self.plain.size(image.height, image.width) for image in batch.images]
         in_frame = [
             scaled(b, width / image.width, height / image.height)
             for b, image, (height, width) in zip(rois, batch.images, frames, strict=True)
         ]
         points = decode(maps, torch.cat(in_frame).float()).cpu().numpy()
-        for image, (height, width), part in zip(batch.images, frames, np.split(points, bounds[1:-1]), strict=True):
+        split = (np.split(values, bounds[1:-1]) for values in (points, disagreement))
+        for image, (height, width), part, doubt in zip(batch.images, frames, *split, strict=True):
             part[..., 0] *= image.width / width
             part[..., 1] *= image.height / height
-            yield part
+            yield part, doubt
 
     def _add(
         self,

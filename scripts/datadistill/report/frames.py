@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from datadistill.evaluate.held_out import MEASURES
 from datadistill.report.gains import signed
+from datadistill.report.round_columns import LABELS, STEP, label_frame, number_columns, step_frame
 from datadistill.report.tables import DIFFERENCE, NOT_RUN, PAPER, UNDEFINED, Table, mean_and_spread
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ def long_frame(table: Table) -> pd.DataFrame:
 def table_frame(table: Table) -> pd.DataFrame:
     """The table as text, as it is shown: a column index of (group, column), one row a row.
 
-    Groups: "" (display cells), our heading, the paper's if a row has one, and the differences' where the table compares. Cells: one
+    Groups: "" (display cells), our heading, the paper's if a row has one, the differences' where the table compares, and those of
+    `round_columns` where it has them. Cells: one
     decimal, with several seeds mean ± sample standard deviation; a dash where nothing has run.
     """
     import pandas as pd
@@ -58,7 +61,9 @@ def table_frame(table: Table) -> pd.DataFrame:
         if group == table.ours and table.several_seeds:
             part["seeds"] = [str(len(row.seeds)) if row.seeds else NOT_RUN for row in table.rows]
         parts.append(part)
-    return pd.concat(parts, axis=1, keys=["", *groups])
+    more = {LABELS: label_frame(table)} if table.labels_on else {}
+    more |= {STEP: step_frame(table)} if table.steps else {}
+    return pd.concat([*parts, *more.values()], axis=1, keys=["", *groups, *more])
 
 
 def number_frame(table: Table) -> pd.DataFrame:
@@ -82,15 +87,20 @@ def number_frame(table: Table) -> pd.DataFrame:
         parts.append(_pivot(table, paper, _only).add_prefix(f"{PAPER}: "))
     if table.has_paper and table.compare:
         parts.append(_pivot(table, difference, _only).add_prefix(f"{DIFFERENCE}: "))
+    if more := number_columns(table):
+        parts.append(pd.DataFrame(more))
     notes = {"data of ours": table.data_note, "note": [row.note for row in table.rows]}
     return pd.concat([*parts, pd.DataFrame(notes)], axis=1)
 
 
 def seed_frame(table: Table) -> pd.DataFrame:
-    """Each seed's metrics: display cells, seed, metrics in per cent, data."""
+    """Each seed's metrics: display cells, seed, metrics in per cent, how good the labels were where the table shows it, data."""
     long = long_frame(table)
     ours = long[long["source"] == table.ours].pivot(index=["row", "seed"], columns="metric", values="value")
     ours = ours.reindex(columns=list(table.metrics)).add_prefix(f"{table.ours}: ").sort_index().reset_index()
+    for name in MEASURES if table.labels_on else ():
+        labels = [table.rows[row].labels.get(seed, {}) for row, seed in zip(ours["row"], ours["seed"], strict=True)]
+        ours[f"{LABELS}: {name}"] = [of_row.get(name) for of_row in labels]
     return (
         _cells(table)
         .join(ours.set_index("row"), how="inner")

@@ -81,15 +81,21 @@ def label_page(
 
 
 def least_certain(detections: Detections, thresholds: Thresholds, count: int) -> list[int]:
-    """Ids of up to `count` images: those first of which a detection's score is nearest to its threshold; of equal ones
-    the smaller id."""
+    """Ids of up to `count` images, those with the most uncertain detection first; of equal ones the smaller id.
+
+    A detection is as uncertain as its score is near to its threshold (1 less the distance), or, where it is kept, as its transforms
+    disagree about it, if that is more. The page orders images by the same rule.
+    """
     limits = np.full(len(detections), 1.0)
     for category, threshold in thresholds.categories.items():
         if threshold.threshold is not None:
             limits[detections.categories == category] = threshold.threshold
-    nearest = np.full(len(detections.image_ids), np.inf)
-    np.minimum.at(nearest, detections.image_index, np.abs(detections.scores - limits))
-    order = np.lexsort((detections.image_ids, nearest))
+    uncertain = 1 - np.abs(detections.scores - limits)
+    kept = thresholds.keep(detections)
+    uncertain[kept] = np.maximum(uncertain, _disagreement(detections, thresholds))[kept]
+    most = np.full(len(detections.image_ids), -1.0)
+    np.maximum.at(most, detections.image_index, uncertain)
+    order = np.lexsort((detections.image_ids, -most))
     return [int(detections.image_ids[place]) for place in order[:count]]
 
 
@@ -107,6 +113,13 @@ def thumbnail(path: str, side: int) -> str:
     stream = io.BytesIO()
     small.save(stream, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _disagreement(detections: Detections, thresholds: Thresholds) -> np.ndarray:
+    """(N,) that of each label as label files have it; 0 where it isn't known."""
+    posed = detections.keypoints is not None and thresholds.keypoints is not None
+    found = detections.mean_disagreement(thresholds.visible(detections) if posed else None)
+    return np.zeros(len(detections)) if found is None else np.nan_to_num(found.astype(float))
 
 
 _WRONG, _RIGHT, _IGNORED, _UNKNOWN = 0, 1, 2, 3
@@ -190,13 +203,14 @@ def _labels(
     boxes = detections.boxes.astype(float)
     boxes[:, 2:] -= boxes[:, :2]
     visible = None if detections.keypoints is None else thresholds.visible(detections)
+    disagreement = _disagreement(detections, thresholds)
     rows = []
     for row in np.flatnonzero(np.isin(detections.ids, list(shown))):
         label: dict[str, Any] = {
             "image": int(detections.ids[row]),
             "category": int(detections.categories[row]),
             "score": float(detections.scores[row]),
-            "disagreement": 0.0,
+            "disagreement": round(float(disagreement[row]), 4),
             "box": boxes[row].round(1).tolist(),
         }
         if outcome[row] != _UNKNOWN:

@@ -11,6 +11,7 @@ from datadistill.files import atomic_write, write_json
 from datadistill.report.frames import number_frame, seed_frame, table_frame
 from datadistill.report.gains import gain_lines
 from datadistill.report.markdown import markdown_table
+from datadistill.report.round_columns import LABELS, STEP, round_legend
 from datadistill.report.tables import DIFFERENCE, MINUS, NOT_RUN, PAPER, UNDEFINED, Table
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def legend(table: Table) -> list[str]:
             lines.append(f"{row.label}: {len(row.seeds)} of {row.asked} seeds have run.")
         if row.note:
             lines.append(f"{row.label}: {row.note.rstrip('.')}.")
+    lines += round_legend(table)
     if table.has_paper and not table.compare:
         lines.append("The paper's figures are for reference: ours are on other data, so the two are not comparable.")
     return lines
@@ -68,7 +70,7 @@ def to_markdown(table: Table) -> str:
         blocks.append("## Not as in the paper\n\n" + markdown_table(headings, cells, [False] * 4))
         blocks.append('Reasons: docs/method.md, "Witnesses that disagree".')
     if table.several_seeds:
-        seeds = seed_frame(table).drop(columns="data of ours")
+        seeds = seed_frame(table).drop(columns="data of ours").filter(regex=f"^(?!{LABELS}: )")
         headings = [str(column).removeprefix(f"{table.ours}: ") for column in seeds.columns]
         cells = [[_seed_cell(cell) for cell in record] for record in seeds.itertuples(index=False)]
         aligned = [heading not in table.columns for heading in headings]
@@ -86,7 +88,7 @@ def columns_with_gaps(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], 
     """Headings, cells and right-alignment, with an empty column between groups."""
     # Beside no others, ours need not be told apart.
     ours = "ours" if PAPER in frame.columns.get_level_values(0) else ""
-    short = {"": "", PAPER: "paper", DIFFERENCE: "diff."}
+    short = {"": "", PAPER: "paper", DIFFERENCE: "diff.", LABELS: "labels", STEP: ""}
     headings: list[str] = []
     positions: list[int | None] = []
     right: list[bool] = []

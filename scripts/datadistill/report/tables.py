@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datadistill.errors import UserError
 from datadistill.files import REMAKE, read_made
+from datadistill.report.label_measures import read_measures
 from datadistill.report.published import Deviation, Published
 from datadistill.values import is_finite
 
@@ -18,15 +19,28 @@ MINUS = "\u2212"
 UNDEFINED = "n/a"
 PAPER = "paper, COCO val2017"
 DIFFERENCE = "difference"
-_ALLOWED = {"name", "title", "caption", "columns", "metrics", "data", "data_note", "compare", "rows"}
-_ALLOWED_ROW = {"key", "cells", "published", "evaluations", "best_of", "note", "baseline"}
+_ALLOWED = {
+    "name",
+    "title",
+    "caption",
+    "columns",
+    "metrics",
+    "data",
+    "data_note",
+    "compare",
+    "rows",
+    "steps",
+    "labels_on",
+}
+_ALLOWED_ROW = {"key", "cells", "published", "evaluations", "best_of", "note", "baseline", "labels"}
 
 
 @dataclass(frozen=True)
 class Row:
     """A row: cells, our metrics by seed (empty: not run), the paper's metrics, and keys of rows it is measured against.
 
-    `seeds` maps a seed to its metrics in per cent (None: undefined); `asked` counts the evaluations it should have.
+    `seeds` maps a seed to its metrics in per cent (None: undefined); `asked` counts the evaluations it should have. `labels` maps one
+    to how good the labels are that it learned from (`label_measures`).
     """
 
     key: str
@@ -36,6 +50,7 @@ class Row:
     paper: Mapping[str, float] | None
     baselines: tuple[str, ...]
     note: str | None
+    labels: Mapping[int, Mapping[str, float | None]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -52,7 +67,8 @@ class Table:
     sentence.
 
     `compare` adds columns of differences to the paper's figures: only for runs on the data that the paper used. There
-    `deviations` are what is otherwise not like the paper in the tables that its rows are from.
+    `deviations` are what is otherwise not like the paper in the tables that its rows are from. `steps`: rows go on from each other;
+    `labels_on` names the split that labels are judged on (`round_columns`).
     """
 
     name: str
@@ -65,6 +81,8 @@ class Table:
     compare: bool
     rows: tuple[Row, ...]
     deviations: tuple[Deviation, ...] = ()
+    steps: bool = False
+    labels_on: str | None = None
 
     @property
     def ours(self) -> str:
@@ -94,7 +112,8 @@ def load_table(definition: Mapping[str, Any], published: Published) -> Table:
     what data ours are from), optionally `data` (the same in a few words, for headings; "" says nothing) and `compare`, and `rows`: each
     `cells` (text by column), `evaluations` (`seed` and `path` of evaluation files; an absent file is a row not run),
     and optionally `published` (`TABLE.ROW` of the paper), `key`, `baseline` (the key, or a list of keys, of rows it is
-    measured against) and `note`. Instead of `evaluations`, `best_of` lists candidates, each a `label` with
+    measured against), `note` and `labels` (`seed` and `path` of files about the labels that it learned from, for a table
+    with `labels_on`). `steps` says that rows go on from each other. Instead of `evaluations`, `best_of` lists candidates, each a `label` with
     `evaluations`: the row shows the one whose mean of the first metric is highest, and says which.
 
     Raises `UserError` for unknown keys, a baseline that isn't a row, a repeated seed, and evaluations without a metric.
@@ -128,6 +147,8 @@ def load_table(definition: Mapping[str, Any], published: Published) -> Table:
         compare=compare,
         rows=tuple(rows),
         deviations=published.touching(references) if compare else (),
+        steps=bool(definition.get("steps", False)),
+        labels_on=definition.get("labels_on"),
     )
 
 
@@ -157,6 +178,7 @@ def _load_row(
         paper=published.row(reference).metrics if reference else None,
         baselines=(baseline,) if isinstance(baseline, str) else tuple(baseline),
         note="; ".join(notes) or None,
+        labels=read_measures(row.get("labels", [])),
     )
 
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from datadistill.errors import UserError
 from datadistill.tasks.keypoint_schema import check_one_schema, clean_schema, flip_pairs, sigmas, without_schema
-from datadistill.tasks.task import COORDINATE_DECIMALS, SCORE_DECIMALS, Look, RefiningTask, rounded
+from datadistill.tasks.task import (
+    COORDINATE_DECIMALS,
+    DISAGREEMENT_DECIMALS,
+    SCORE_DECIMALS,
+    Look,
+    RefiningTask,
+    rounded,
+)
 from datadistill.values import excerpt, is_finite, is_integer, is_plain_text
 
 if TYPE_CHECKING:
@@ -89,7 +96,7 @@ class Keypoints(RefiningTask):
         return sum(v > 0 for v in (annotation.get("keypoints") or ())[2::3])
 
     def label_fields(self, detections: Detections, thresholds: Thresholds) -> dict[str, list[Any]]:
-        """`keypoints` in COCO's form, `num_keypoints` and `keypoint_scores`.
+        """`keypoints` in COCO's form, `num_keypoints`, `keypoint_scores`, and `keypoint_disagreement` where it is known.
 
         A keypoint whose score reaches the keypoint threshold is x, y (pixel indices), 2; one below it is 0, 0, 0. An
         instance all of whose keypoints are below it keeps its box, with `num_keypoints` 0.
@@ -104,6 +111,7 @@ class Keypoints(RefiningTask):
             "keypoints": [_flat(person) for person in labels.tolist()],
             "num_keypoints": visible.sum(axis=1).tolist(),
             "keypoint_scores": rounded(scores, SCORE_DECIMALS),
+            **_keypoint_disagreement(detections),
         }
 
     def result_fields(self, detections: Detections) -> dict[str, list[Any]]:
@@ -197,6 +205,17 @@ class Keypoints(RefiningTask):
         for (x, y, _), side, shown in zip(points, sides, visible, strict=True):
             if shown:
                 pen.dot(x, y, side, 2.6 * size)
+
+
+def _keypoint_disagreement(detections: Detections) -> dict[str, list[Any]]:
+    """How far the transforms disagree about each keypoint; NaN for a detection of which that isn't known."""
+    import numpy as np
+
+    if detections.disagreement is None:
+        return {}
+    known = ~np.isnan(detections.disagreement).any(axis=1)
+    lists = rounded(detections.disagreement, DISAGREEMENT_DECIMALS)
+    return {"keypoint_disagreement": [row if there else np.nan for row, there in zip(lists, known, strict=True)]}
 
 
 def _check_names(names: Any, what: str) -> None:

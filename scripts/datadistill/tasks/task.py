@@ -47,6 +47,7 @@ TASKS = tuple(task_modules())
 
 COORDINATE_DECIMALS = 3
 SCORE_DECIMALS = 6
+DISAGREEMENT_DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,8 @@ class Task(ABC):
 
         `bbox` is continuous (x, y, width, height), `area` the box's area (for keypoints too, where COCO's truth has the
         area of the person's mask, which is smaller), `score` the box score, `source` the digest of the label set.
-        Coordinates are rounded to 0.001 px, scores to 1e-6.
+        Coordinates are rounded to 0.001 px, scores to 1e-6. `disagreement` of the transforms, where there were several and it was
+        computed: from 0 to 1, of the box, or the mean over its visible keypoints (all, where none is).
         """
         kept = detections.select(thresholds.keep(detections))
         boxes = rounded(boxes_xywh(kept), COORDINATE_DECIMALS)
@@ -212,7 +214,11 @@ class Task(ABC):
             "source": [source] * len(kept),
             **self.label_fields(kept, thresholds),
         }
-        return rows(columns)
+        visible = thresholds.visible(kept) if kept.keypoints is not None and thresholds.keypoints is not None else None
+        if (disagreement := kept.mean_disagreement(visible)) is not None:
+            columns["disagreement"] = rounded(disagreement, DISAGREEMENT_DECIMALS)
+        # Of a file from before it was computed, nothing is known: NaN.
+        return [{key: value for key, value in row.items() if value == value} for row in rows(columns)]
 
     def results(self, detections: Detections) -> list[dict[str, Any]]:
         """COCO results of all `detections`, for pycocotools: `score` is the box score, the rest is the task's."""

@@ -15,6 +15,7 @@ from datadistill.files import read_text
 from datadistill.keys import NAME, did_you_mean
 from datadistill.values import excerpt, is_plain_text
 from datadistill.workflow.own_defaults import with_own_defaults
+from datadistill.workflow.rounds import with_rounds
 from datadistill.workflow.schema import config_schema, with_defaults
 from datadistill.workflow.statement import ADDRESS, DIGEST
 
@@ -71,7 +72,7 @@ def load_config(path: str | Path) -> dict[str, Any]:
 
 
 def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A checked copy of a config with its preset and every default filled in.
+    """A checked copy of a config with its preset and every default filled in, and its rounds written out.
 
     Raises `UserError` with one sentence for the first fault.
     """
@@ -87,7 +88,7 @@ def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
         leaves = [leaf for error in errors for leaf in _leaves(error)]
         telling = [leaf for kind in ("additionalProperties", "enum") for leaf in leaves if leaf.validator == kind]
         raise UserError(_sentence(telling[0] if telling else best_match(iter(errors)), config))
-    return with_defaults(with_own_defaults(config))
+    return with_defaults(with_own_defaults(with_rounds(config)))
 
 
 @cache

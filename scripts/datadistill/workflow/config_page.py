@@ -12,6 +12,8 @@ Schema = Mapping[str, Any]
 
 # Objects that stand in several places, and have a section of their own.
 SHARED = ("network", "training", "test_scale")
+# Keys that hold those of a section that is there already, and say so.
+ELSEWHERE = ("labels",)
 
 
 def render_page(head: str, schema: Schema) -> str:
@@ -66,7 +68,7 @@ def _nested(parent: str, properties: Schema) -> Iterator[str]:
     shared: dict[str, tuple[list[str], Schema]] = {}
     for name, child in properties.items():
         node = child.get("items", child)
-        if "properties" in node and name not in SHARED:
+        if "properties" in node and name not in (*SHARED, *ELSEWHERE):
             shared.setdefault(canonical_json(node["properties"]), ([], node))[0].append(name)
     for names, node in shared.values():
         yield from ["", f"### {parent}: {', '.join(names)}", ""]

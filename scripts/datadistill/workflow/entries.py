@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from datadistill.data.coco_releases import PARTS
+from datadistill.data.derived_specs import ExclusionSplit
+from datadistill.data.specs import CocoRelease, made_of, split_spec
+from datadistill.data.split_spec import SplitSpec
 from datadistill.errors import UserError
+from datadistill.files import digest
 from datadistill.keys import read, required
 from datadistill.report.published import Published
-from datadistill.specs import NetworkSpec, TrainingOptions, TrainingSpec
+from datadistill.specs import STAGE_VERSIONS, NetworkSpec, TrainingOptions, TrainingSpec
 from datadistill.tasks.task import get_task
+from datadistill.workflow.paths import Paths
 from datadistill.workflow.registry import Model, Split
 
 
@@ -31,6 +37,37 @@ def by_name(entries: Iterable[Mapping[str, Any]], name: str, what: str, where: s
             return entry
     near = difflib.get_close_matches(str(name), [entry["name"] for entry in entries], 1, cutoff=0.4)
     raise UserError(f"{where}: there is no {what} named {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def splits_of(
+    entry: Mapping[str, Any], config: Mapping[str, Any], paths: Paths, find: Callable[[str, str], Split]
+) -> list[Split]:
+    """The split of an entry, with what the config says for all; with `exclude`, what that leaves of it comes second.
+
+    `find` resolves the name of another split, for the key of the config that asks for it.
+    """
+    name, spec = entry["name"], split_spec(entry, config)
+    sources = tuple(find(source, f"splits: {name}: of") for source in spec.sources)
+    downloads = PARTS[spec.part].downloads if isinstance(spec, CocoRelease) and config["fetch"] else ()
+    made = [_split(paths, name, made_of(spec, tuple(source.id for source in sources)), sources, downloads)]
+    if spec.exclude:
+        others = {other.id: other for other in (find(o, f"splits: {name}: exclude") for o in spec.exclude)}
+        # In one order: another order of the list leaves out the same.
+        left = ExclusionSplit(name=name, shards=spec.shards, of=made[0].id, without=tuple(sorted(others)))
+        made.append(_split(paths, name, left, (made[0],), excluded=tuple(others[other] for other in left.without)))
+    return made
+
+
+def _split(
+    paths: Paths,
+    name: str,
+    spec: SplitSpec,
+    sources: tuple[Split, ...],
+    downloads: tuple[str, ...] = (),
+    excluded: tuple[Split, ...] = (),
+) -> Split:
+    number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **spec.identity()})
+    return Split(f"{name}.{number}", paths, name, number, spec, sources, downloads, excluded)
 
 
 def training_spec(values: Mapping[str, Any], where: str, *, labelled_only: bool) -> TrainingSpec:

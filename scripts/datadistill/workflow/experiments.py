@@ -9,23 +9,17 @@ files and people, and never parsed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from datadistill.data.coco_releases import PARTS
-from datadistill.data.derived_specs import ExclusionSplit
-from datadistill.data.specs import CocoRelease, made_of, split_spec
-from datadistill.data.split_spec import SplitSpec
 from datadistill.errors import UserError
-from datadistill.files import digest
 from datadistill.keys import read
 from datadistill.label.passes import first_pass, second_pass
 from datadistill.model.network import check_backbone
 from datadistill.report.published import Published, load_published
 from datadistill.specs import (
     LEAST_MARGIN,
-    STAGE_VERSIONS,
     EvaluationSpec,
     GateSpec,
     LabelSetSpec,
@@ -43,6 +37,7 @@ from datadistill.workflow.entries import (
     check_teacher,
     refuse_repeated,
     row_models,
+    splits_of,
     thousands,
     training_spec,
 )
@@ -58,6 +53,7 @@ from datadistill.workflow.registry import (
     Split,
     Weights,
 )
+from datadistill.workflow.report_registry import HeldOutLabels
 
 # What the paper prints, row by row.
 PUBLISHED = Path(__file__).resolve().parents[3] / "config" / "published.yaml"
@@ -78,6 +74,7 @@ class Experiments:
     refinements: dict[str, Refinement] = field(default_factory=dict)
     label_sets: dict[str, LabelSet] = field(default_factory=dict)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    held_out_labels: dict[str, HeldOutLabels] = field(default_factory=dict)
     # Times the target's boxes that pass each gate, by its id: the most that a label set asks for. No part of a gate's
     # identity, as labels don't depend on it.
     gate_margins: dict[str, float] = field(default_factory=dict)
@@ -94,30 +91,11 @@ class Experiments:
             return self.splits[self.split_ids[name]]
         entry = by_name(self.config["splits"], name, "split", where)
         self._enter(f"split {name}")
-        spec = split_spec(entry, self.config)
-        sources = tuple(self.split(source, f"splits: {name}: of") for source in spec.sources)
-        downloads = PARTS[spec.part].downloads if isinstance(spec, CocoRelease) and self.config["fetch"] else ()
-        split = self._add_split(name, made_of(spec, tuple(source.id for source in sources)), sources, downloads)
-        if spec.exclude:
-            others = {other.id: other for other in (self.split(o, f"splits: {name}: exclude") for o in spec.exclude)}
-            # In one order: another order of the list leaves out the same.
-            left = ExclusionSplit(name=name, shards=spec.shards, of=split.id, without=tuple(sorted(others)))
-            split = self._add_split(name, left, (split,), excluded=tuple(others[other] for other in left.without))
-        self.split_ids[name] = split.id
+        for made in splits_of(entry, self.config, self.paths, self.split):
+            self.splits.setdefault(made.id, made)
+            self.split_ids[name] = made.id
         self._leave()
-        return split
-
-    def _add_split(
-        self,
-        name: str,
-        spec: SplitSpec,
-        sources: tuple[Split, ...],
-        downloads: tuple[str, ...] = (),
-        excluded: tuple[Split, ...] = (),
-    ) -> Split:
-        number = digest({"stage": "split", "version": STAGE_VERSIONS["split"], **spec.identity()})
-        made = Split(f"{name}.{number}", self.paths, name, number, spec, sources, downloads, excluded)
-        return self.splits.setdefault(made.id, made)
+        return self.splits[self.split_ids[name]]
 
     # --- models -----------------------------------------------------------------------------------------------
 
@@ -259,6 +237,9 @@ class Experiments:
             options,
             last=plain_keypoints,
         )
+        return self._known_predictions(spec, model, split)
+
+    def _known_predictions(self, spec: PredictionsSpec, model: Model, split: Split) -> Predictions:
         if spec not in self._predictions:
             made = Predictions(
                 f"{model.name}_on_{split.name}_s{model.seed}.{spec.digest}", self.paths, spec, model, split
@@ -291,7 +272,10 @@ class Experiments:
         options: Mapping[str, Any],
     ) -> Refinement:
         spec = second_pass(predictions.digest, transforms, options, gate=gate.digest if gate else None)
-        name = f"{predictions.split.name}_{len(transforms)}-transforms.{spec.digest}"
+        return self._known_refinement(spec, predictions, gate)
+
+    def _known_refinement(self, spec: RefinementSpec, predictions: Predictions, gate: Gate | None) -> Refinement:
+        name = f"{predictions.split.name}_{len(spec.transforms)}-transforms.{spec.digest}"
         return self.refinements.setdefault(name, Refinement(name, self.paths, spec, predictions, gate))
 
     # --- evaluation -------------------------------------------------------------------------------------------
@@ -316,6 +300,19 @@ class Experiments:
         if model.task not in self.config["evaluate_on"]:
             model.held_out.setdefault(split)
         return self.evaluations.setdefault(made.id, made)
+
+    def labels_on(self, label_set: LabelSet, split_name: str, where: str) -> HeldOutLabels:
+        """What the teacher of a label set would label on an annotated split, which it must not have learned from."""
+        teacher, split = label_set.teacher, self.split(split_name, where)
+        check_annotated(split, label_set.task, where)
+        spec = replace(label_set.predictions.spec, split=split.digest)
+        detections: Predictions | Refinement = self._known_predictions(spec, teacher, split)
+        if label_set.refinement:
+            # Of every box: there are few, and what passes the pool's gate isn't known before the pool is labelled.
+            refined = replace(label_set.refinement.spec.of_every_box, predictions=detections.digest)
+            detections = self._known_refinement(refined, detections, None)
+        made = HeldOutLabels(f"{label_set.id}/{split.id}", self.paths, label_set, split, detections)
+        return self.held_out_labels.setdefault(made.id, made)
 
     def row_evaluations(self, row: Mapping[str, Any], where: str) -> list[Evaluation]:
         """One evaluation a seed of a row's model."""
@@ -379,3 +376,14 @@ def _add_rows(experiments: Experiments, table: Mapping[str, Any], published: Pub
                     raise UserError(
                         f"{where}: model {name!r} learns {evaluation.model.task}, but the table's task is {table['task']}"
                     )
+        if "model" in row:
+            row_labels(experiments, table, row["model"])
+
+
+def row_labels(experiments: Experiments, table: Mapping[str, Any], model: str) -> list[HeldOutLabels]:
+    """How good the labels are that a row's model learned from, one a seed, where the table shows that and there are labels."""
+    if table["labels_on"] is None:
+        return []
+    where = f"tables: {table['name']}: labels_on"
+    models = [experiments.model(model, seed, where) for seed in experiments.config["seeds"]]
+    return [experiments.labels_on(m.label_set, table["labels_on"], where) for m in models if m.label_set]

@@ -11,6 +11,7 @@ from datadistill.tasks.task import get_task
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.outputs import chosen_names, label_pages, shown_results
 from datadistill.workflow.registry import Model, Result, Split, Weights
+from datadistill.workflow.report_registry import HeldOutLabels
 
 R = TypeVar("R", bound=Result)
 Exists = Callable[[str], bool]
@@ -103,20 +104,26 @@ def preview_files(experiments: Experiments) -> list[str]:
 
 def compared_splits(experiments: Experiments) -> tuple[tuple[Split, Split], ...]:
     """All pairs of a run's splits that must share no image."""
-    models = only(Model, needs_of_run(experiments))
-    return tuple(dict.fromkeys(pair for model in models for pair in model.disjoint))
+    return tuple(dict.fromkeys(pair for result in _checked(experiments) for pair in result.disjoint))
 
 
 def judging_splits(experiments: Experiments) -> tuple[Split, ...]:
-    """The splits of a run that models are evaluated on."""
-    models = only(Model, needs_of_run(experiments))
-    return tuple(dict.fromkeys(split for model in models for split in model.held_out))
+    """The splits of a run that models, or labels, are evaluated on."""
+    every = needs_of_run(experiments)
+    judges = [split for model in only(Model, every) for split in model.held_out]
+    return tuple(dict.fromkeys([*judges, *(labels.split for labels in only(HeldOutLabels, every))]))
 
 
 def same_categories(experiments: Experiments) -> list[list[str]]:
     """Files of annotated splits that must have the same categories, in groups."""
-    models = only(Model, needs_of_run(experiments))
-    return [list(group) for group in dict.fromkeys(tuple(s.file for s in model.same_categories) for model in models)]
+    groups = dict.fromkeys(tuple(s.file for s in result.same_categories) for result in _checked(experiments))
+    return [list(group) for group in groups]
+
+
+def _checked(experiments: Experiments) -> list[Model | HeldOutLabels]:
+    """The results of a run before which splits are compared."""
+    every = needs_of_run(experiments)
+    return [*only(Model, every), *only(HeldOutLabels, every)]
 
 
 def splits_to_edit(experiments: Experiments) -> dict[str, list[str]]:

@@ -11,10 +11,10 @@ from typing import Any
 from datadistill.errors import UserError
 from datadistill.tasks.task import get_task
 from datadistill.workflow.entries import baseline_rows, by_name, row_models
-from datadistill.workflow.experiments import Experiments
+from datadistill.workflow.experiments import Experiments, row_labels
 from datadistill.workflow.figures import evaluation_files, figure, quality
 from datadistill.workflow.registry import Evaluation, Result
-from datadistill.workflow.report_registry import Quality, ThresholdsPage
+from datadistill.workflow.report_registry import HeldOutLabels, Quality, ThresholdsPage
 
 TABLE_SUFFIXES = ("md", "csv", "tex")
 FIGURE_SUFFIXES = ("png", "pdf")
@@ -83,7 +83,7 @@ def output_files(experiments: Experiments, name: str) -> list[str]:
 def shown_results(experiments: Experiments, name: str) -> tuple[Result, ...]:
     """The results that a table or figure shows."""
     if _is_table(experiments, name):
-        return tuple(table_evaluations(experiments, name))
+        return (*table_evaluations(experiments, name), *table_labels(experiments, name))
     return figure(experiments, name).shows
 
 
@@ -158,7 +158,7 @@ def table_spec(experiments: Experiments, name: str) -> dict[str, Any]:
     table = by_name(experiments.config["tables"], name, "table", "tables")
     rows = []
     for number, row in enumerate(table["rows"], 1):
-        baselines = baseline_rows(table["baseline"] if row["baseline"] is None else row["baseline"])
+        baselines = baseline_rows(_baseline(table, row, number))
         candidates = [
             {
                 "label": model,
@@ -175,6 +175,7 @@ def table_spec(experiments: Experiments, name: str) -> dict[str, Any]:
                 # A row that others are measured against isn't measured itself.
                 "baseline": [] if number in baselines else [str(row) for row in baselines],
                 **({"best_of": candidates} if "best_of" in row else {"evaluations": candidates[0]["evaluations"]}),
+                **_label_files(experiments, table, row),
             }
         )
     config = experiments.config
@@ -189,7 +190,32 @@ def table_spec(experiments: Experiments, name: str) -> dict[str, Any]:
         "data_note": config["data_note"],
         "compare": config["proxy"] is False,
         "rows": rows,
+        # Only where they are asked for: a table without is made by the same spec as ever.
+        **({"steps": True} if table["steps"] else {}),
+        **({"labels_on": table["labels_on"]} if table["labels_on"] else {}),
     }
+
+
+def _baseline(table: Mapping[str, Any], row: Mapping[str, Any], number: int) -> int | list[int] | None:
+    """The row or rows that a row (counted from 1) is measured against."""
+    if row["baseline"] is not None:
+        return row["baseline"]
+    return (number - 1 or None) if table["steps"] else table["baseline"]
+
+
+def _label_files(experiments: Experiments, table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    if table["labels_on"] is None or "model" not in row:
+        return {}
+    shown = row_labels(experiments, table, row["model"])
+    return {"labels": [{"seed": labels.label_set.seed, "path": labels.file} for labels in shown]}
+
+
+def table_labels(experiments: Experiments, name: str) -> list[HeldOutLabels]:
+    """How good the labels are that the rows of a table learned from, where it shows that."""
+    table = by_name(experiments.config["tables"], name, "table", "tables")
+    return [
+        labels for row in table["rows"] if "model" in row for labels in row_labels(experiments, table, row["model"])
+    ]
 
 
 def table_evaluations(experiments: Experiments, name: str) -> list[Evaluation]:

@@ -89,6 +89,13 @@ class Paths:
     def evaluation(self, evaluation: str = "{evaluation}") -> str:
         return f"{self.base}/evaluations/{evaluation}.json"
 
+    def held_out_labels(self, held_out: str = "{held_out}") -> str:
+        """How good labels of a label set's teacher are on an annotated split; `held_out` is the label set's id, and the split's."""
+        return f"{self.base}/held-out/{held_out}/labels.json"
+
+    def held_out_leaks(self, held_out: str = "{held_out}") -> str:
+        return f"{self.base}/held-out/{held_out}/leaks.json"
+
     def table(self, table: str = "{table}", suffix: str = "md") -> str:
         return f"{self.base}/tables/{table}.{suffix}"
 

@@ -122,6 +122,35 @@ class LabelSetEntry(LabellingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoundsEntry:
+    """Rounds of distillation."""
+
+    name: str = key(
+        "Its name: round 2 of `cells` is the model `cells-round-2`, which learns from the label set `cells-round-2`; the table is "
+        "`rounds-cells`.",
+        pattern=NAME,
+    )
+    task: str = key(_TASK, choices=TASKS)
+    labelled: str = key("Split of manually labelled images: every round's.")
+    unlabelled: str = key("Split that each round's labels are of.")
+    rounds: int = key("How many students follow the first model.", minimum=1, maximum=20)
+    held_out: str | None = key(
+        "Annotated split that nothing learns from, on which labels are judged: what the teacher of each round would label there, by "
+        "the round's thresholds. Without it, the task's evaluation split.",
+        optional=True,
+    )
+    teacher: ModelDefaults | None = key(
+        "What the first model has otherwise than `defaults`.", optional=True, inherits=True
+    )
+    student: ModelDefaults | None = key(
+        "What every student has otherwise than `defaults`.", optional=True, inherits=True
+    )
+    labels: LabellingOptions | None = key(
+        "What the label sets have otherwise than [labelling](#labelling).", optional=True, inherits=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowEntry:
     """A row of a table."""
 
@@ -162,6 +191,16 @@ class TableEntry:
     optional: bool = key("Made by its name only, not by `all`, unless `build` names it.", default=False)
     baseline: int | tuple[int, ...] | None = key(
         "Row, or list of rows, that gains are given against, counted from 1.", default=None, minimum=1
+    )
+    steps: bool = key(
+        "Whether each row goes on from the one before: its gain is given against that one, in columns of its own that say whether it "
+        "helped.",
+        default=False,
+    )
+    labels_on: str | None = key(
+        "Annotated split on which to judge the labels that each row's model learned from; adds how many an image of the pool has, and "
+        "their precision and recall there.",
+        default=None,
     )
 
 
@@ -328,10 +367,19 @@ class Config:
         inherits=True,
     )
     models: tuple[ModelEntry, ...] = key(
-        "Models to train. Teacher and student are roles; both are entries here.", min_items=1, inherits=True
+        "Models to train. Teacher and student are roles; both are entries here. At least one, or `rounds`.",
+        default=(),
+        inherits=True,
     )
     label_sets: tuple[LabelSetEntry, ...] = key(
         "Labels that a teacher generates for an unlabelled split. Any key of `labelling` can be set here for one label set.",
+        default=(),
+        inherits=True,
+    )
+    rounds: tuple[RoundsEntry, ...] = key(
+        "Rounds of distillation, each written out as models, label sets and a table before anything else is made of the config. Round 0 "
+        "is a model of the labelled split; round k is one of the labelled split and of the labels that round k - 1's model gave the "
+        "unlabelled one. Nothing else is carried over (docs/rounds.md).",
         default=(),
         inherits=True,
     )

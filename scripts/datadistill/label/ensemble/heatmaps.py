@@ -27,30 +27,53 @@ DECODE_VALUES = 1 << 25
 class HeatmapAverage:
     """A running, weighted average of heatmap logits (R, K, S, S), one transform at a time. Holds one map per RoI.
 
-    `space`: "probabilities" (the paper's) or "logits" (Detectron 1's `HM_AVG`).
+    - `space`: "probabilities" (the paper's) or "logits" (Detectron 1's `HM_AVG`).
+    - `compare`: also keep what `disagreement` needs: the highest probability of each map, and in "logits" a mean probability.
     """
 
-    def __init__(self, count: int, space: str = "probabilities") -> None:
+    def __init__(self, count: int, space: str = "probabilities", *, compare: bool = False) -> None:
         if space not in AVERAGES:
             raise UserError(f"average: {space!r} must be one of {', '.join(AVERAGES)}")
         self._count = count
         self._space = space
+        self._compare = compare
+        self._mean: torch.Tensor | None = None
+        self._peaks: torch.Tensor | None = None
         self._total: torch.Tensor | None = None
         self._weight: torch.Tensor | None = None
 
     def add(self, logits: torch.Tensor, rois: slice | torch.Tensor, weights: torch.Tensor) -> None:
         """Add logits (r, K, S, S) of the RoIs `rois` (indices or a slice), each counted `weights` (r,) > 0 times."""
-        if self._total is None or self._weight is None:
+        if self._total is None or self._weight is None or self._peaks is None:
             empty = -math.inf if self._space == "probabilities" else 0.0
             self._total = logits.new_full((self._count, *logits.shape[1:]), empty)
             self._weight = logits.new_zeros(self._count)
+            self._peaks = logits.new_zeros(self._count, logits.shape[1])
         factors = weights.to(logits)[:, None, None, None]
         if self._space == "probabilities":
-            maps = functional.log_softmax(logits.flatten(2), dim=2).view_as(logits)
+            maps = _log_probabilities(logits)
+            if self._compare:
+                self._peaks[rois] += maps.flatten(2).amax(dim=2).exp() * factors[:, :, 0, 0]
             self._total[rois] = torch.logaddexp(self._total[rois], maps + factors.log())
         else:
             self._total[rois] += logits * factors
+            if self._compare:
+                probabilities = _log_probabilities(logits).exp_()
+                self._peaks[rois] += probabilities.flatten(2).amax(dim=2) * factors[:, :, 0, 0]
+                self._mean = torch.zeros_like(self._total) if self._mean is None else self._mean
+                self._mean[rois] += probabilities * factors
         self._weight[rois] += weights.to(logits)
+
+    def disagreement(self) -> torch.Tensor:
+        """(R, K) in [0, 1]: 1 less the highest mean probability over the mean of the highest probabilities.
+
+        0 where all transforms have their peak at one place; near 1 where each is sure of another.
+        """
+        if self._total is None or self._peaks is None or not self._compare:
+            raise ValueError("nothing was compared")
+        # Both are sums over transforms: their weights cancel.
+        mean = self._total.flatten(2).amax(dim=2).exp() if self._mean is None else self._mean.flatten(2).amax(dim=2)
+        return (1 - mean / self._peaks).clamp(0, 1)
 
     def result(self) -> torch.Tensor:
         """(R, K, S, S) to be decoded: the log of the mean probability, or the mean logit."""
@@ -58,6 +81,11 @@ class HeatmapAverage:
             raise ValueError("nothing was added")
         weight = self._weight[:, None, None, None]
         return self._total - weight.log() if self._space == "probabilities" else self._total / weight
+
+
+def _log_probabilities(logits: torch.Tensor) -> torch.Tensor:
+    """The log of the spatial softmax of maps (r, K, S, S)."""
+    return functional.log_softmax(logits.flatten(2), dim=2).view_as(logits)
 
 
 def transform_weights(
