@@ -16,7 +16,16 @@ from datadistill.data.coco import read_ids
 from datadistill.data.coco_releases import OFFICIAL_COUNTS, PARTS
 from datadistill.data.downloads import read_downloads
 from datadistill.data.images import list_images
-from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, FractionSplit, RenderedSplit, VideosSplit
+from datadistill.data.specs import (
+    CocoRelease,
+    CocoSplit,
+    FolderSplit,
+    FractionSplit,
+    RenderedSplit,
+    VideosSplit,
+    VocSplit,
+)
+from datadistill.data.voc import read_names
 from datadistill.errors import UserError
 from datadistill.transforms import TestScale, Transform
 from datadistill.workflow.experiments import Experiments
@@ -234,6 +243,9 @@ def count_images(split: Split) -> int | None:
             return _count_listed(annotations, drop_ids)
         case FolderSplit(images=folder):
             return len(list_images(folder)) if Path(folder).is_dir() else None
+        case VocSplit(annotations=annotations, list=listed):
+            there = Path(listed).is_file() if listed else annotations and Path(annotations).is_dir()
+            return len(read_names(annotations, listed)) if there else None
     sources = [count_images(source) for source in split.sources]
     if not sources or None in sources:
         return None
