@@ -144,6 +144,8 @@ def test_images_are_counted_from_the_config_or_the_data(smallest: Config, tmp_pa
         {"name": "un-120", "kind": "coco_release", "part": "un-120", "task": "keypoints"},
         {"name": "mine", **coco, "drop_ids": [str(tmp_path / "drop.txt")]},
         {"name": "photos", "kind": "folder", "images": str(tmp_path / "photos")},
+        {"name": "cells", "kind": "voc", "images": "x", "annotations": str(tmp_path / "xml"), "categories": ["cell"]},
+        {"name": "listed", "kind": "voc", "images": "x", "list": str(tmp_path / "list.txt"), "categories": ["cell"]},
     ]
     experiments = build_experiments(complete_config(smallest))
 
@@ -159,13 +161,18 @@ def test_images_are_counted_from_the_config_or_the_data(smallest: Config, tmp_pa
         123_403,
     ]
     assert count("mine") is None
-    assert count("photos") is None
+    assert [count(name) for name in ("photos", "cells", "listed")] == [None, None, None]
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").touch()
     assert count("photos") == 1
     images = ", ".join(f'{{"id": {i}, "file_name": "{i}.jpg", "width": 9, "height": 9}}' for i in (1, 2, 3))
     (tmp_path / "a.json").write_text(f'{{"images": [{images}]}}')
     assert count("mine") == 2
+    (tmp_path / "xml").mkdir()
+    (tmp_path / "xml" / "a.xml").touch()
+    assert count("cells") == 1
+    (tmp_path / "list.txt").write_text("a\nb\nc\n")
+    assert count("listed") == 3
 
 
 def test_the_text_says_what_is_not_known(smallest: Config) -> None:
