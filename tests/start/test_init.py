@@ -73,7 +73,7 @@ def test_a_coco_file_and_a_pool_become_a_config(init: Any) -> None:
     assert "Labelled: 8 images (COCO), 64 x 48 pixels; " in said
     assert "held out by a hash of their names" in said
     assert "Pool: 6 images, 64 x 48 pixels." in said
-    assert "nothing was measured on this one" in said
+    assert "nothing was measured on this machine" in said
     assert said.count("CONFIG=my.yaml") == 2
 
 
@@ -147,10 +147,9 @@ def test_values_that_follow_from_the_data_stand_in_the_config(init: Any) -> None
     config, _ = init(labelled=source, pool=pool)
     assert config["defaults"]["objects"]["test_scale"] == {"short_side": 160, "max_size": 267}
     assert config["defaults"]["objects"]["training"]["iterations"] == 400, "four times the warm-up"
-    assert config["models"][1]["training"] == {"iterations": 800}
+    assert config["models"][1]["initial"] == "teacher"
     config, _ = init(labelled=source, pool=pool, iterations=3, output=Path("short.yaml"))
     assert config["defaults"]["objects"]["training"]["iterations"] == 3
-    assert config["models"][1]["training"] == {"iterations": 6}
     config, _ = init(labelled=source, pool=pool, preset="r50", output=Path("paper.yaml"))
     assert config["defaults"] == {"objects": {"training": {"iterations": 2000}}}
     assert "transform_sets" not in config
@@ -159,6 +158,8 @@ def test_values_that_follow_from_the_data_stand_in_the_config(init: Any) -> None
 def test_the_rules_give_what_they_say() -> None:
     small = presets()["small"]["defaults"]["objects"]["training"]
     assert [rules.iterations(images, small) for images in (1, 40, 41, 100, 100_000)] == [400, 400, 500, 1000, 4000]
+    assert rules.student(499, 400) == {"initial": "teacher"}
+    assert rules.student(500, 4000) == {"training": {"iterations": 8000}}
     found = rules.scales([(640, 480), (100, 90), (3000, 2000)])
     assert found.test_scale == presets()["small"]["defaults"]["objects"]["test_scale"]
     assert found.training["train_scales"] == small["train_scales"]

@@ -27,7 +27,7 @@ class Chosen:
     splits: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
     teacher: int
-    student: int
+    student: Mapping[str, Any]
     by_rule: bool
     scales: Scales | None
     compute: Mapping[str, Any]
@@ -35,6 +35,7 @@ class Chosen:
 
 def config_text(chosen: Chosen) -> str:
     """The config as YAML, with a word on each value that isn't the preset's."""
+    student = {"name": "student", "task": chosen.task, "labelled": "labelled", "label_set": "pool", **chosen.student}
     lines = [
         f"# {chosen.note}. Every key: config/README.md; what `preset` stands for: config/presets.yaml.",
         f"#   command   make run CONFIG={chosen.run}.yaml",
@@ -48,7 +49,7 @@ def config_text(chosen: Chosen) -> str:
         f"evaluate_on: {{{chosen.task}: val}}",
         "models:",
         f"  - {_flow({'name': 'teacher', 'task': chosen.task, 'labelled': 'labelled'})}",
-        f"  - {_flow({'name': 'student', 'task': chosen.task, 'labelled': 'labelled', 'label_set': 'pool', 'training': {'iterations': chosen.student}})}",
+        f"  - {_flow(student)}" + ("  # fine-tuned, as labelled images are few" if "initial" in student else ""),
         "label_sets:",
         "  - {name: pool, teacher: teacher, unlabelled: pool}",
         "defaults:",
@@ -74,7 +75,8 @@ def config_text(chosen: Chosen) -> str:
     lines += [
         "tables:",
         "  - name: results",
-        '    title: "What the generated labels add"',
+        "    title: Teacher and student",
+        "    caption: The student was trained after its teacher, so part of a gain may be the longer training.",
         f"    task: {chosen.task}",
         "    columns: [learned from]",
         "    baseline: 1",

@@ -34,8 +34,8 @@ def cost_here(experiments: Experiments, *, gpus: int) -> list[str]:
     elif narrow:
         minutes = whole.gpu_hours * rates.rate("cpu", "small") * 60
         said.append(
-            f"  No GPU here: some {_rounded(minutes)} minutes of processor time on {os.cpu_count()} cores, by a rate from a run of "
-            "config/blood-cells.yaml on another machine; nothing was measured on this one."
+            f"  No GPU here: some {_rounded(minutes)} minutes of processor time, on {os.cpu_count()} cores, by a rate measured elsewhere "
+            "on config/demo.yaml, whose network is narrower; nothing was measured on this machine."
         )
     else:
         said.append(

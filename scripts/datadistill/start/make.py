@@ -16,9 +16,9 @@ from datadistill.keys import NAME
 from datadistill.start.config_text import Chosen, config_text
 from datadistill.start.cost_here import cost_here
 from datadistill.start.dataset import read_dataset
-from datadistill.start.rules import SHARDED, STUDENT, iterations, scales
+from datadistill.start.rules import SHARDED, iterations, scales, student
 from datadistill.start.survey import (
-    FEW,
+    MEAGRE,
     Labels,
     Pool,
     describe,
@@ -127,7 +127,7 @@ def _sentences(
         said.append("  The data set names them itself.")
     said += describe_keypoints(labelled)
     said += describe_pool(pool, shared)
-    if len(labelled.coco["images"]) < FEW:
+    if len(labelled.coco["images"]) < MEAGRE:
         said.append(
             f"  {len(labelled.coco['images'])} labelled images are few: expect little of the teacher, and so of its labels."
         )
@@ -183,7 +183,7 @@ def _choose(
         splits=entries,
         notes=[*labelled.dataset.notes, *(val.dataset.notes if val.dataset is not labelled.dataset else ())],
         teacher=teacher,
-        student=STUDENT * teacher,
+        student=student(images, teacher),
         by_rule=wishes.iterations is None,
         scales=scales(labelled.sizes) if wishes.preset == "small" else None,
         compute=_compute(wishes.preset),

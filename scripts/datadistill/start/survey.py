@@ -16,11 +16,11 @@ from datadistill.errors import UserError
 from datadistill.files import read_json
 from datadistill.start.dataset import Dataset, folder_beside, read_dataset, refuse_damaged
 from datadistill.start.rules import held_out
-from datadistill.tasks.keypoint_pairs import find_pairs
+from datadistill.tasks import keypoint_schema
 
 LOOKED_AT = 5_000
 """Images of a pool that are decoded here, spread evenly; a run looks at all of them."""
-FEW = 20
+MEAGRE = 20
 """Fewer labelled images than this are worth a word."""
 
 
@@ -198,13 +198,8 @@ def describe(name: str, labels: Labels) -> list[str]:
 
 
 def describe_keypoints(labels: Labels) -> list[str]:
-    """The keypoints of each category, with those that change places in a mirrored image."""
-    return [
-        f"Keypoints of {category['name']}: {len(category['keypoints'])}, "
-        f"{find_pairs(category['keypoints'], category.get('flip_pairs'), category['name']).describe()}."
-        for category in labels.coco["categories"]
-        if category.get("keypoints")
-    ]
+    """The keypoints of each category: which change places in a mirrored image, and their sigmas."""
+    return [keypoint_schema.describe(category) for category in labels.coco["categories"] if category.get("keypoints")]
 
 
 def describe_pool(pool: Pool, shared: Mapping[str, int]) -> list[str]:
