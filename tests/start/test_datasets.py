@@ -65,7 +65,7 @@ def test_a_box_without_area_in_pascal_voc_is_left_out_and_told(tmp_path: Path) -
     found = read_dataset(tmp_path / "Annotations")
     assert len(found.coco["annotations"]) == 17
     (note,) = found.notes
-    assert note.startswith(f"{path}: object 1 (RBC) has a box without area")
+    assert note.startswith(f"{path.name}: object 1 (RBC) has a box without area")
 
 
 def test_a_data_yaml_of_others_names_folders_in_its_own_ways(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def test_a_coco_file_and_a_pool_become_a_config(init: Any) -> None:
     source, pool = coco_and_pool()
     config, said = init(labelled=source, pool=pool)
     assert list(config) == [
-        *("run", "data_note", "proxy", "preset", "splits", "evaluate_on", "models", "label_sets", "defaults"),
-        *("transform_sets", "tables", "figures", "compute"),
+        *("run", "data_note", "preset", "splits", "evaluate_on", "models", "label_sets", "defaults"),
+        *("transform_sets", "compute"),
     ]
     assert (config["run"], config["preset"], config["evaluate_on"]) == ("my", "small", {"objects": "val"})
     assert split(config, "pool") == {"name": "pool", "kind": "folder", "images": "pool"}

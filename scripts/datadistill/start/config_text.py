@@ -21,6 +21,7 @@ class Chosen:
     """What goes into a config: entries of splits as they stand there, and values."""
 
     run: str
+    path: str
     note: str
     preset: str
     task: str
@@ -38,11 +39,10 @@ def config_text(chosen: Chosen) -> str:
     student = {"name": "student", "task": chosen.task, "labelled": "labelled", "label_set": "pool", **chosen.student}
     lines = [
         f"# {chosen.note}. Every key: config/README.md; what `preset` stands for: config/presets.yaml.",
-        f"#   command   make run CONFIG={chosen.run}.yaml",
+        f"#   command   make run CONFIG={chosen.path}",
         *(f"#   note      {note}" for note in chosen.notes),
         f"run: {chosen.run}",
         f"data_note: {_flow(chosen.note)}",
-        "proxy: false",
         f"preset: {chosen.preset}  # {_PRESETS[chosen.preset]}",
         "splits:",
         *(f"  - {_flow(entry)}" for entry in chosen.splits),
@@ -72,20 +72,6 @@ def config_text(chosen: Chosen) -> str:
             "transform_sets:",
             f"  - {_flow(chosen.scales.transforms)}  # each plain and mirrored",
         ]
-    lines += [
-        "tables:",
-        "  - name: results",
-        "    title: Teacher and student",
-        "    caption: The student was trained after its teacher, so part of a gain may be the longer training.",
-        f"    task: {chosen.task}",
-        "    columns: [learned from]",
-        "    baseline: 1",
-        "    rows:",
-        "      - {cells: [labelled images], model: teacher}",
-        "      - {cells: [and generated labels], model: student}",
-        "figures:",
-        "  - {name: labels, kind: gallery, label_set: pool}",
-    ]
     if chosen.compute:
         lines.append(f"compute: {_flow(chosen.compute)}  # changes no result's name")
     return "\n".join(lines) + "\n"

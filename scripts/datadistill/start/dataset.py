@@ -150,7 +150,7 @@ def _voc(place: Path, images: Path | None, categories: Categories | None) -> Dat
         for record, objects in zip(records, read.objects, strict=True)
         for entry in objects
     ]
-    notes = tuple(f"{row['file_name']}: {row['reason']}; it is left out." for row in read.left_out)
+    notes = tuple(f"{Path(row['file_name']).name}: {row['reason']}; it is left out." for row in read.left_out)
     coco = {"images": records, "annotations": _numbered(found), "categories": coco_categories(known)}
     return Dataset("Pascal VOC", place, folder, coco, notes=notes)
 

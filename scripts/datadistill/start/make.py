@@ -177,6 +177,7 @@ def _choose(
     left = pool.count - sum(shared.values())
     return Chosen(
         run=run,
+        path=str(wishes.output),
         note=f"{images:,} labelled images, {len(val.coco['images']):,} for validation, a pool of {left:,}",
         preset=wishes.preset,
         task=task,
