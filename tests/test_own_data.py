@@ -120,7 +120,7 @@ def test_what_the_page_shows_is_what_init_says_and_writes(tmp_path: Path) -> Non
         cwd=tmp_path / "project", env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, check=True, capture_output=True, text=True,
     )  # fmt: skip
     page = PAGE.read_text(encoding="utf-8")
-    said = re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
+    said = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
     written = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
     # How many cores there are is the machine's.
     machine = re.compile(r"^  No GPU here.*\n|^compute.*\n", re.MULTILINE)
