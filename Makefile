@@ -21,7 +21,7 @@ start = python scripts/unlock.py $(1) && python scripts/run.py $(1) $(2)
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env demo smoke run plan data report test test-kills test-conda test-cluster test-peers benchmark lint format docs lock clean-env
+.PHONY: help env init demo smoke run plan data report test test-kills test-conda test-cluster test-peers benchmark lint format docs lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -52,6 +52,15 @@ smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, 
 run: $(READY)  ## run a config of your choice: make run CONFIG=config/coco-mini.yaml
 	@$(call start,--configfile $(CONFIG),--cores $(CORES))
 	python scripts/show_results.py --config $(CONFIG)
+
+init: $(READY)  ## look at your own data and write a config: make init LABELLED=train.json POOL=photos (VAL= IMAGES= OUTPUT= TASK= PRESET=)
+	@if [ -z "$(LABELLED)" ] || [ -z "$(POOL)" ]; then
+	  echo "error: name your data: make init LABELLED=(COCO JSON, YOLO, Pascal VOC, Label Studio, CVAT) POOL=(a folder of images)" >&2
+	  exit 2
+	fi
+	python scripts/init.py --labelled "$(LABELLED)" --pool "$(POOL)" $(if $(VAL),--val "$(VAL)") $(if $(IMAGES),--images "$(IMAGES)") \
+	  $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(TASK),--task "$(TASK)") $(if $(PRESET),--preset "$(PRESET)") \
+	  $(if $(ITERATIONS),--iterations "$(ITERATIONS)")
 
 plan: $(READY)  ## what a config will cost before it runs: make plan CONFIG=config/paper.yaml
 	@python scripts/plan.py --config $(CONFIG)

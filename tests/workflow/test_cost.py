@@ -145,14 +145,7 @@ def test_images_are_counted_from_the_config_or_the_data(smallest: Config, tmp_pa
         {"name": "mine", **coco, "drop_ids": [str(tmp_path / "drop.txt")]},
         {"name": "photos", "kind": "folder", "images": str(tmp_path / "photos")},
         {"name": "cells", "kind": "voc", "images": "x", "annotations": str(tmp_path / "xml"), "categories": ["cell"]},
-        {
-            "name": "some",
-            "kind": "voc",
-            "images": "x",
-            "list": str(tmp_path / "some.txt"),
-            "categories": ["cell"],
-            "labelled": False,
-        },
+        {"name": "listed", "kind": "voc", "images": "x", "list": str(tmp_path / "list.txt"), "categories": ["cell"]},
     ]
     experiments = build_experiments(complete_config(smallest))
 
@@ -168,18 +161,18 @@ def test_images_are_counted_from_the_config_or_the_data(smallest: Config, tmp_pa
         123_403,
     ]
     assert count("mine") is None
-    assert count("photos") is None
+    assert [count(name) for name in ("photos", "cells", "listed")] == [None, None, None]
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").touch()
     assert count("photos") == 1
-    assert count("cells") is count("some") is None
-    (tmp_path / "xml").mkdir()
-    (tmp_path / "xml" / "1.xml").touch()
-    (tmp_path / "some.txt").write_text("1\n2\n3\n")
-    assert (count("cells"), count("some")) == (1, 3)
     images = ", ".join(f'{{"id": {i}, "file_name": "{i}.jpg", "width": 9, "height": 9}}' for i in (1, 2, 3))
     (tmp_path / "a.json").write_text(f'{{"images": [{images}]}}')
     assert count("mine") == 2
+    (tmp_path / "xml").mkdir()
+    (tmp_path / "xml" / "a.xml").touch()
+    assert count("cells") == 1
+    (tmp_path / "list.txt").write_text("a\nb\nc\n")
+    assert count("listed") == 3
 
 
 def test_the_text_says_what_is_not_known(smallest: Config) -> None:

@@ -71,7 +71,12 @@ def test_a_preset_is_all_that_models_and_labels_need(preset: str, task: str) -> 
     ],
 )
 def test_networks_are_those_of_the_configs_that_presets_were_taken_from(preset: str, config: str, task: str) -> None:
-    assert presets()[preset]["defaults"][task]["network"] == defaults_of(config, task)["network"]
+    network = dict(presets()[preset]["defaults"][task]["network"])
+    if config == "coco-mini.yaml":
+        # On a CPU detectron2's 512 regions of each image would take most of the time.
+        regions = {name: network.pop(name) for name in ("proposals_train", "proposals_test", "rois_per_image")}
+        assert regions.items() <= presets()[preset]["defaults"]["objects"]["network"].items()
+    assert network == defaults_of(config, task)["network"]
 
 
 def test_the_paper_s_preset_has_the_paper_s_schedule_transforms_and_weights() -> None:

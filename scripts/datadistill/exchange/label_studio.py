@@ -130,7 +130,7 @@ def from_tasks(
         done = [a for a in task.get("annotations") or [] if not a.get("was_cancelled")]
         if not done:
             continue
-        image = known.image(_file_name(task["data"], where), where)
+        image = known.image(file_name_of(task["data"], where), where)
         reviewed.append(image)
         annotations += _instances(done[-1].get("result") or [], image, ids, keypoints, where)
     if not reviewed:
@@ -138,7 +138,8 @@ def from_tasks(
     return as_coco(reviewed, annotations, categories)
 
 
-def _file_name(data: Mapping[str, Any], where: str) -> str:
+def file_name_of(data: Mapping[str, Any], where: str) -> str:
+    """The image of a task, as its `data` call it: `file_name`, or what the address of `image` ends in."""
     if isinstance(data.get("file_name"), str):
         return data["file_name"]
     address = data.get("image")

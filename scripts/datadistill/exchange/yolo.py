@@ -110,9 +110,17 @@ def class_names(folder: Path) -> list[str] | None:
 
 def _names_of_yaml(path: Path) -> list[str]:
     try:
-        names = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("names")
-    except (yaml.YAMLError, AttributeError):
-        raise UserError(f"{path}: not a YAML mapping with `names`") from None
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        values = None
+    if not isinstance(values, Mapping):
+        raise UserError(f"{path}: not a YAML mapping with `names`")
+    return names_of(values, path)
+
+
+def names_of(values: Mapping[str, Any], path: Path) -> list[str]:
+    """The classes that the content of a data.yaml names, in order; `path` stands for it in a `UserError`."""
+    names = values.get("names")
     if isinstance(names, Mapping) and sorted(names) == list(range(len(names))):
         return [str(names[place]) for place in range(len(names))]
     if isinstance(names, list):

@@ -245,22 +245,16 @@ def count_images(split: Split) -> int | None:
             return OFFICIAL_COUNTS[part]
         case CocoSplit(annotations=annotations, drop_ids=drop_ids):
             return _count_listed(annotations, drop_ids)
-        case VocSplit(annotations=annotations, list=names):
-            return _count_voc(annotations, names)
         case FolderSplit(images=folder):
             return len(list_images(folder)) if Path(folder).is_dir() else None
+        case VocSplit(annotations=annotations, list=listed):
+            there = Path(listed).is_file() if listed else annotations and Path(annotations).is_dir()
+            return len(read_names(annotations, listed)) if there else None
     sources = [count_images(source) for source in split.sources]
     if not sources or None in sources:
         return None
     total = sum(source for source in sources if source is not None)
     return round(total * split.spec.fraction) if isinstance(split.spec, FractionSplit) else total
-
-
-def _count_voc(annotations: str | None, names: str | None) -> int | None:
-    if names is not None:
-        return len(read_names(None, names)) if Path(names).is_file() else None
-    folder = Path(annotations or "")
-    return sum(path.suffix == ".xml" for path in folder.iterdir()) if annotations and folder.is_dir() else None
 
 
 def _count_listed(annotations: str, drop_ids: Sequence[str]) -> int | None:

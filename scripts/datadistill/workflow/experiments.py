@@ -25,6 +25,8 @@ from datadistill.specs import (
     LabelSetSpec,
     ModelSpec,
     NetworkSpec,
+    PredictionsSpec,
+    RefinementSpec,
     Spec,
 )
 from datadistill.tasks.task import get_task

@@ -36,9 +36,7 @@ class WeightsEntry:
         min_length=1,
     )
     url: str | None = key(
-        "Instead of `path`: address to fetch it from, once for all runs.",
-        optional=True,
-        pattern=ADDRESS,
+        "Instead of `path`: address to fetch it from, once for all runs.", optional=True, pattern=ADDRESS
     )
     release: str | None = key(
         "A name of your own for other weights of the same backbone. Backbone and release alone tell models apart: where the "
@@ -229,8 +227,7 @@ class FigureEntry:
         "Models drawn as reference lines: for lengths any number, for fractions and teachers one.", default=()
     )
     images: int = key(
-        "For a gallery: images drawn at random (by category: one each), in rows of five at most; a row of the most confident "
-        "ones stands above, and a row of mistakes below where the truth is known. For comparison: images in a row.",
+        "For a gallery: images drawn at random (by category: one each), between the most confident and the mistakes.",
         default=12,
         minimum=1,
     )
