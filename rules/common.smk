@@ -26,11 +26,14 @@ from datadistill.workflow.figures import compared, explanation, figure
 from datadistill.workflow.locks import record_host
 from datadistill.files import canonical_json, digest
 from datadistill.keys import plain
+from datadistill.workflow.keypoint_notes import keypoint_notes
 from datadistill.workflow.needs import (
     compared_splits,
     data_files,
     judging_splits,
+    mirrored_splits,
     networks_from,
+    preview_files,
     same_categories,
     splits_to_edit,
     starting_network,
@@ -55,7 +58,7 @@ try:
         read_config(path)
     CONFIG = complete_config(config)
     EXPERIMENTS = build_experiments(CONFIG)
-    ALL_OUTPUTS = outputs(EXPERIMENTS)
+    ALL_OUTPUTS = outputs(EXPERIMENTS) + preview_files(EXPERIMENTS)
 except UserError as error:
     # Snakemake would print a WorkflowError with file and line of this file, which say nothing to a user.
     print(f"error: {error}", file=sys.stderr)
@@ -82,6 +85,8 @@ onstart:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     print(f"Run '{CONFIG['run']}': {CONFIG['data_note']}; results in {PATHS.base}/", file=sys.stderr)
+    for note in keypoint_notes(EXPERIMENTS):
+        print(note, file=sys.stderr)
 
 
 wildcard_constraints:

@@ -127,6 +127,38 @@ rule split:
         " --output {output.split:q} --ledger {output.ledger:q} --workers {threads:q} > {log:q} 2>&1"
 
 
+# Before anything is trained: wrong pairs of keypoints train wrong models that look right.
+rule preview:
+    input:
+        PATHS.split(),
+    output:
+        pdf=PATHS.preview(suffix="pdf"),
+        png=report(
+            PATHS.preview(suffix="png"),
+            caption="../report/preview.rst",
+            category="3. Galleries",
+            labels=lambda w: {"result": f"mirrored {SPLITS[w.split].name}"},
+        ),
+    log:
+        PATHS.log("preview", "{split}"),
+    benchmark:
+        PATHS.benchmark("preview", "{split}")
+    wildcard_constraints:
+        split=ids(SPLITS[split] for split in mirrored_splits(EXPERIMENTS)),
+    priority: 10
+    conda:
+        "../envs/report.yaml"
+    resources:
+        **RESOURCES["data"],
+    params:
+        task=lambda w: mirrored_splits(EXPERIMENTS)[w.split],
+        note=lambda w: f"Data: {CONFIG['data_note']}.",
+        stem=PATHS.preview(suffix="png").removesuffix(".png"),
+    shell:
+        'python "$SCRIPTS/make_figure.py" mirrored --task {params.task:q} --split {input:q} --note {params.note:q}'
+        " --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
 rule check_leaks:
     input:
         # Pairs that must not share an image: the first of each, and the second.

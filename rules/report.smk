@@ -179,6 +179,7 @@ rule page:
 rule report_pages:
     input:
         report_files(EXPERIMENTS),
+        preview_files(EXPERIMENTS),
 
 
 # A table of which only some rows were run lies in a folder of its own: beside the finished ones Snakemake would take it for one.

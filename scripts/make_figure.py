@@ -10,7 +10,7 @@ from typing import Any
 from datadistill.data.splits import read_images
 from datadistill.errors import run_script
 from datadistill.files import read_json, read_json_lines
-from datadistill.tasks.task import get_task
+from datadistill.tasks.task import get_refining_task, get_task
 
 
 def ensemble(a: argparse.Namespace) -> None:
@@ -35,6 +35,12 @@ def gallery(a: argparse.Namespace) -> None:
         columns=a.columns,
         lines=a.lines,
     )
+
+
+def mirrored(a: argparse.Namespace) -> None:
+    from datadistill.report.mirrored import mirrored_figure
+
+    mirrored_figure(read_images(a.split), a.output_stem, task=get_refining_task(a.task), note=a.note)
 
 
 def comparison(a: argparse.Namespace) -> None:
@@ -102,6 +108,10 @@ def main() -> None:
     sub.add_argument("--seed", type=int, default=1)
     sub.add_argument("--columns", type=int, default=5)
     sub.add_argument("--lines", type=int, default=2)
+
+    sub = kind("mirrored", mirrored, "labelled keypoints beside their mirror images, before anything is trained")
+    sub.add_argument("--task", required=True, help="its name")
+    sub.add_argument("--split", required=True, type=Path)
 
     sub = kind("comparison", comparison, "Figure 4: detections of two models on the same images")
     sub.add_argument("--task", required=True, help="its name")

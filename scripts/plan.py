@@ -9,6 +9,7 @@ from datadistill.errors import run_script
 from datadistill.workflow.config import load_config
 from datadistill.workflow.cost import Rates, make_plan, show_plan
 from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.keypoint_notes import keypoint_notes
 from datadistill.workflow.listing import listing
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config"
@@ -28,6 +29,8 @@ def main() -> None:
     rates = Rates(arguments.rates)
     plan = make_plan(experiments, rates, arguments.downloads, lambda path: Path(path).exists())
     print(show_plan(experiments, plan, rates), end="")
+    for note in keypoint_notes(experiments):
+        print(f"\n{note}")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from data_samples import coco
 
-from datadistill.data.coco import check_coco, read_coco, read_ids
+from datadistill.data.coco import check_coco, peek_categories, read_coco, read_ids
 from datadistill.errors import UserError
 
 
@@ -79,3 +80,19 @@ def test_repeated_ids_are_refused(tmp_path: Path) -> None:
     (tmp_path / "drop.txt").write_text("10\n10\n")
     with pytest.raises(UserError, match="id 10 is repeated"):
         read_ids(tmp_path / "drop.txt")
+
+
+def test_categories_are_peeked_at_without_the_rest(tmp_path: Path) -> None:
+    data = coco()
+    path = tmp_path / "a.json"
+    for text in (json.dumps(data), json.dumps(dict(reversed(data.items())), indent=1)):
+        path.write_text(text)
+        assert peek_categories(path) == data["categories"]
+    # What another program calls categories is passed over.
+    data["images"][0]["categories"] = ["cat"]
+    path.write_text(json.dumps(data))
+    assert peek_categories(path) == data["categories"]
+    for text in ("", "[]", "not json", '{"categories": [{"id": 1', '{"categories": [5]}'):
+        path.write_text(text)
+        assert peek_categories(path) == []
+    assert peek_categories(tmp_path / "none.json") == []

@@ -5,6 +5,10 @@ Light: the standard library only.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import mmap
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +22,7 @@ from datadistill.values import excerpt, infinite_key, is_finite, is_integer, is_
 _MAX_SIDE = 1_000_000  # pixels
 # A box may reach out of its image by rounding: by this many pixels or this part of the side, whichever is more.
 _SLACK_PIXELS, _SLACK_PART = 2.0, 0.02
+_CATEGORIES_SIZE = 4_000_000  # bytes that a list of categories has at most, to be peeked at
 
 
 def read_coco(
@@ -241,6 +246,20 @@ def read_ids(path: str | Path) -> list[int]:
     if repeated:
         raise UserError(f"{path}: image id {repeated[0]} is repeated ({len(repeated)} such in all)")
     return sorted(ids)
+
+
+def peek_categories(path: str | Path) -> list[dict[str, Any]]:
+    """The categories of a COCO file, read without the rest of it: for a note, not for a check. Empty where none are seen."""
+    try:
+        with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            for found in re.finditer(rb'"categories"\s*:\s*(?=\[)', content):
+                text = content[found.end() : found.end() + _CATEGORIES_SIZE].decode("utf-8", errors="ignore")
+                # What else is called so: tags of an image, say.
+                with contextlib.suppress(ValueError, RecursionError, TypeError, AttributeError, UserError):
+                    return _check_categories(json.JSONDecoder().raw_decode(text)[0], str(path))
+    except (OSError, ValueError):
+        return []
+    return []
 
 
 def _refuse_infinite(value: Any, what: str) -> None:

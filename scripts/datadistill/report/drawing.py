@@ -29,6 +29,7 @@ BOX_COLOURS = (
 )  # fmt: skip
 CROWDED = 8
 _SCORE_SIZE = 5
+_POINT_REACH = 4
 # Points around a text that stay free: its dark rim.
 _RIM = 0.8
 
@@ -175,6 +176,12 @@ class Pen:
             return False
         artist.set_position(self.axes.transData.inverted().transform((place.left + rim, place.bottom + rim)))
         return True
+
+    def name_point(self, x: float, y: float, name: str) -> None:
+        """A name beside a point, where it hides no other text of the picture; else it is `unwritten`."""
+        reach = _POINT_REACH / self.inches(72, 0)
+        if not self._write(name, (x - reach, y - reach, 2 * reach, 2 * reach), self.neutral):
+            self.unwritten.append(Unwritten(name, self.neutral))
 
     def dot(self, x: float, y: float, colour: str, size: float) -> None:
         """A dot with a dark rim."""

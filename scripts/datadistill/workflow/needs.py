@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from datadistill.files import digest
 from datadistill.keys import plain
+from datadistill.tasks.task import get_task
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.outputs import chosen_names, label_pages, shown_results
 from datadistill.workflow.registry import Model, Result, Split, Weights
@@ -61,8 +62,8 @@ def needs_of_run(experiments: Experiments, exists: Exists = nothing_exists) -> t
 
 
 def data_files(experiments: Experiments) -> list[str]:
-    """All of a run that must be right before a GPU is asked for: splits, the report of what they share, initial weights
-    that fit their networks."""
+    """All of a run that must be right before a GPU is asked for: splits, the report of what they share, pictures of mirrored
+    keypoints, initial weights that fit their networks."""
     every = needs_of_run(experiments)
     splits, weights = only(Split, every), only(Weights, every)
     models = only(Model, every)
@@ -74,6 +75,7 @@ def data_files(experiments: Experiments) -> list[str]:
         experiments.paths.duplicates(),
         *(each.file for each in weights),
         *checks,
+        *preview_files(experiments),
     ]
 
 
@@ -86,6 +88,17 @@ def networks_from(weights: Result, models: Iterable[Model]) -> dict[str, dict[st
 def starting_network(model: Model) -> dict[str, Any]:
     """A model's network, with its task, as JSON values."""
     return {"task": model.task, "network": plain(model.spec.network)}
+
+
+def mirrored_splits(experiments: Experiments) -> dict[str, str]:
+    """The splits, by id, that a run's models learn keypoints from, each with its task: what is drawn beside a mirror image."""
+    models = only(Model, needs_of_run(experiments))
+    return {model.labelled.id: model.task for model in models if get_task(model.task).refines}
+
+
+def preview_files(experiments: Experiments) -> list[str]:
+    """The pictures of these splits."""
+    return [experiments.paths.preview(split) for split in mirrored_splits(experiments)]
 
 
 def compared_splits(experiments: Experiments) -> tuple[tuple[Split, Split], ...]:

@@ -95,6 +95,10 @@ class Paths:
     def figure(self, figure: str = "{figure}", suffix: str = "png") -> str:
         return f"{self.base}/figures/{figure}.{suffix}"
 
+    def preview(self, split: str = "{split}", suffix: str = "png") -> str:
+        """A picture of a split's keypoints beside their mirror images."""
+        return f"{self.base}/previews/{split}.{suffix}"
+
     @property
     def tables_so_far(self) -> str:
         """Folder of tables of which perhaps only some rows were run."""
