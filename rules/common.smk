@@ -57,6 +57,8 @@ try:
         # Snakemake takes the last of two equal keys without a word.
         read_config(path)
     CONFIG = complete_config(config)
+    # Captions of the report read Snakemake's own.
+    config.update({key: CONFIG[key] for key in ("data_note", "proxy", "figures")})
     EXPERIMENTS = build_experiments(CONFIG)
     ALL_OUTPUTS = outputs(EXPERIMENTS) + preview_files(EXPERIMENTS)
 except UserError as error:

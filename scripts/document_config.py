@@ -28,6 +28,8 @@ Read a config from its end: a **table** is a list of rows; a row names a **model
 schedule and the **label set** it learns from; a label set names its **teacher** (a model, too), its transforms and its
 thresholds. Snakemake builds what the tables and figures need, each model once however many rows show it.
 
+- `run`, `splits` and `models` are enough for labels (with `label_sets`) and scores (with `evaluate_on`): then the networks
+  and schedules are those of the preset `small`, all models stand in one table, and each label set has a gallery.
 - Everything is checked before the first job: an unknown key is an error that names the nearest one.
 - Keys under `defaults` hold for all models of a task; a model's own keys come before them. Keys under `labelling` hold
   for all label sets, in the same way.

@@ -358,3 +358,18 @@ def test_a_figure_of_the_text_stands_beside_ours_with_its_difference(evaluations
     assert "AP +2.4" in gain_lines(table)[0]
     assert "paper: AP +2.7" in gain_lines(table)[0]
     assert "not in the paper" in to_markdown(table)
+
+
+def test_without_a_row_of_the_paper_there_is_none_of_its_columns(evaluations, tmp_path, capsys):
+    rows = [{**row, "published": None} for row in one_seed(evaluations)["rows"]]
+    content = definition(rows, compare=True)
+    table = load_table(content, PUBLISHED)
+    assert {group for group, _ in table_frame(table).columns} == {"", "ours on rendered data (proxy)"}
+    write_table(table, content, tmp_path / "t")
+    texts = [(tmp_path / f"t.{kind}").read_text(encoding="utf-8") for kind in ("md", "csv", "tex", "seeds.csv")]
+    show_table(table)
+    for text in [*texts, capsys.readouterr().out]:
+        assert NOTE in text
+        assert not [word for word in ("paper", "val2017", "diff") if word in text]
+    assert "| labeled | unlabeled |   |   AP | AP50 |" in texts[0]
+    assert "- A dash: not run.\n" in texts[0]

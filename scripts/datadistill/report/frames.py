@@ -40,12 +40,12 @@ def long_frame(table: Table) -> pd.DataFrame:
 def table_frame(table: Table) -> pd.DataFrame:
     """The table as text, as it is shown: a column index of (group, column), one row a row.
 
-    Groups: "" (display cells), our heading, the paper's, and the differences' where the table compares. Cells: one
+    Groups: "" (display cells), our heading, the paper's if a row has one, and the differences' where the table compares. Cells: one
     decimal, with several seeds mean ± sample standard deviation; a dash where nothing has run.
     """
     import pandas as pd
 
-    groups = [table.ours, PAPER, *([DIFFERENCE] if table.compare else [])]
+    groups = [table.ours, *([PAPER, *([DIFFERENCE] if table.compare else [])] if table.has_paper else [])]
     shown = {
         table.ours: _our_cell,
         PAPER: lambda values: f"{_only(values):.1f}",
@@ -78,8 +78,9 @@ def number_frame(table: Table) -> pd.DataFrame:
             [name for pair in zip(means, spreads, strict=True) for name in pair]
         ]
     parts = [_cells(table), means, pd.Series([len(row.seeds) for row in table.rows], name="seeds")]
-    parts.append(_pivot(table, paper, _only).add_prefix(f"{PAPER}: "))
-    if table.compare:
+    if table.has_paper:
+        parts.append(_pivot(table, paper, _only).add_prefix(f"{PAPER}: "))
+    if table.has_paper and table.compare:
         parts.append(_pivot(table, difference, _only).add_prefix(f"{DIFFERENCE}: "))
     notes = {"data of ours": table.data_note, "note": [row.note for row in table.rows]}
     return pd.concat([*parts, pd.DataFrame(notes)], axis=1)

@@ -30,8 +30,10 @@ def legend(table: Table) -> list[str]:
     lines = []
     if table.several_seeds:
         lines.append("Several seeds: mean ± sample standard deviation.")
-    if any(not row.seeds or not set(table.metrics) <= set(row.paper or ()) for row in table.rows):
+    if table.has_paper and any(not row.seeds or not set(table.metrics) <= set(row.paper or ()) for row in table.rows):
         lines.append("A dash: not run, or not in the paper.")
+    elif any(not row.seeds for row in table.rows):
+        lines.append("A dash: not run.")
     if any(value is None for row in table.rows for values in row.seeds.values() for value in values.values()):
         lines.append(f"{UNDEFINED}: the evaluated split has no instance of that size.")
     for row in table.rows:
@@ -39,7 +41,7 @@ def legend(table: Table) -> list[str]:
             lines.append(f"{row.label}: {len(row.seeds)} of {row.asked} seeds have run.")
         if row.note:
             lines.append(f"{row.label}: {row.note.rstrip('.')}.")
-    if not table.compare:
+    if table.has_paper and not table.compare:
         lines.append("The paper's figures are for reference: ours are on other data, so the two are not comparable.")
     return lines
 
@@ -51,13 +53,15 @@ def to_markdown(table: Table) -> str:
     blocks = [
         f"# {table.title}",
         table.caption,
-        f"**Ours:** {table.data_note}<br>\n**Paper:** COCO val2017, as printed.",
+        f"**Ours:** {table.data_note}<br>\n**Paper:** COCO val2017, as printed."
+        if table.has_paper
+        else f"**Data:** {table.data_note}",
     ]
     blocks.append(markdown_table(*columns_with_gaps(frame)))
     blocks.append("\n".join(f"- {line}" for line in legend(table)))
     lines = gain_lines(table)
     if lines:
-        blocks.append(f"## Gains, {table.ours}\n\n" + "\n".join(f"- {line}" for line in lines))
+        blocks.append(f"## Gains{table.of_ours}\n\n" + "\n".join(f"- {line}" for line in lines))
     if table.deviations:
         headings = ["what", "paper, or its authors' framework", "ours", "the other way"]
         cells = [[d.what, d.paper, d.ours, f"`{d.setting}`" if d.setting else NOT_RUN] for d in table.deviations]
@@ -68,7 +72,7 @@ def to_markdown(table: Table) -> str:
         headings = [str(column).removeprefix(f"{table.ours}: ") for column in seeds.columns]
         cells = [[_seed_cell(cell) for cell in record] for record in seeds.itertuples(index=False)]
         aligned = [heading not in table.columns for heading in headings]
-        blocks.append(f"## Each seed, {table.ours}\n\n" + markdown_table(headings, cells, aligned))
+        blocks.append(f"## Each seed{table.of_ours}\n\n" + markdown_table(headings, cells, aligned))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -80,6 +84,8 @@ def _seed_cell(value: Any) -> str:
 
 def columns_with_gaps(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bool]]:
     """Headings, cells and right-alignment, with an empty column between groups."""
+    # Beside no others, ours need not be told apart.
+    ours = "ours" if PAPER in frame.columns.get_level_values(0) else ""
     short = {"": "", PAPER: "paper", DIFFERENCE: "diff."}
     headings: list[str] = []
     positions: list[int | None] = []
@@ -90,7 +96,7 @@ def columns_with_gaps(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], 
             headings.append(" ")
             positions.append(None)
             right.append(False)
-        prefix = short.get(group, "ours")
+        prefix = short.get(group, ours)
         headings.append(f"{prefix} {column}".strip())
         positions.append(position)
         right.append(group != "")
@@ -105,16 +111,17 @@ def columns_with_gaps(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], 
 def to_latex(table: Table) -> str:
     """A LaTeX `table` with booktabs rules and groups of columns; needs the packages booktabs and amssymb."""
     deviations = [f"Not as in the paper: {d.what}. Paper: {d.paper}. Ours: {d.ours}." for d in table.deviations]
+    data = _sentence(table.data_note)
+    noted = f"Ours: {tex(data)} Paper: COCO val2017, as printed." if table.has_paper else f"Data: {tex(data)}"
     details = "\\\\\n".join(tex(line) for line in [*legend(table), *gain_lines(table), *deviations])
     return "\n".join(
         [
-            f"% Ours: {table.data_note}",
+            f"% {'Ours' if table.has_paper else 'Data'}: {table.data_note}",
             r"\begin{table}[t]",
             r"\centering",
             _tabular(table_frame(table)),
             rf"\par\smallskip\begin{{minipage}}{{\linewidth}}\footnotesize {details}\end{{minipage}}",
-            rf"\caption{{\textbf{{{tex(_sentence(table.title))}}} {tex(_sentence(table.caption))} "
-            rf"Ours: {tex(_sentence(table.data_note))} Paper: COCO val2017, as printed.}}",
+            rf"\caption{{\textbf{{{tex(_sentence(table.title))}}} {tex(_sentence(table.caption))} {noted}}}",
             rf"\label{{tab:{table.name}}}",
             r"\end{table}",
             "",

@@ -48,7 +48,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Everything that a rendered table says. `data` names the data of ours in a few words, `data_note` in a sentence.
+    """Everything that a rendered table says. `data` names the data of ours in a few words (or not at all), `data_note` in a
+    sentence.
 
     `compare` adds columns of differences to the paper's figures: only for runs on the data that the paper used. There
     `deviations` are what is otherwise not like the paper in the tables that its rows are from.
@@ -68,7 +69,17 @@ class Table:
     @property
     def ours(self) -> str:
         """Heading of our columns."""
-        return f"ours on {self.data}"
+        return f"ours on {self.data}" if self.data else "ours"
+
+    @property
+    def of_ours(self) -> str:
+        """What headings of figures that are all ours end in: `, ours on proxy data`."""
+        return f", {self.ours}" if self.data else ""
+
+    @property
+    def has_paper(self) -> bool:
+        """Whether any row stands beside one of the paper."""
+        return any(row.paper is not None for row in self.rows)
 
     @property
     def several_seeds(self) -> bool:
@@ -80,7 +91,7 @@ def load_table(definition: Mapping[str, Any], published: Published) -> Table:
     """A table from its definition, reading the evaluations that exist.
 
     The definition has `name`, `title`, `caption`, `columns` (display columns), `metrics`, `data_note` (a line that says
-    what data ours are from), optionally `data` (the same in a few words, for headings) and `compare`, and `rows`: each
+    what data ours are from), optionally `data` (the same in a few words, for headings; "" says nothing) and `compare`, and `rows`: each
     `cells` (text by column), `evaluations` (`seed` and `path` of evaluation files; an absent file is a row not run),
     and optionally `published` (`TABLE.ROW` of the paper), `key`, `baseline` (the key, or a list of keys, of rows it is
     measured against) and `note`. Instead of `evaluations`, `best_of` lists candidates, each a `label` with
@@ -112,7 +123,7 @@ def load_table(definition: Mapping[str, Any], published: Published) -> Table:
         caption=definition["caption"],
         columns=columns,
         metrics=metrics,
-        data=definition.get("data") or definition["data_note"],
+        data=definition.get("data", definition["data_note"]),
         data_note=definition["data_note"],
         compare=compare,
         rows=tuple(rows),

@@ -30,7 +30,7 @@ def show_table(table: Table, console: Console | None = None) -> None:
     # A log or a pipe has no width to fit.
     console = console or (Console() if Console().is_terminal else Console(width=max(width, 120)))
     console.print(f"[bold]{escape(table.title)}[/bold]", highlight=False)
-    console.print(escape(f"Ours: {table.data_note}"), highlight=False)
+    console.print(escape(f"{'Ours' if table.has_paper else 'Data'}: {table.data_note}"), highlight=False)
     if width <= console.width:
         console.print(whole)
     else:

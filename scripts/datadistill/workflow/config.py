@@ -14,7 +14,7 @@ from datadistill.errors import UserError
 from datadistill.files import read_text
 from datadistill.keys import NAME, did_you_mean
 from datadistill.values import excerpt, is_plain_text
-from datadistill.workflow.presets import with_preset
+from datadistill.workflow.own_defaults import with_own_defaults
 from datadistill.workflow.schema import config_schema, with_defaults
 from datadistill.workflow.statement import ADDRESS, DIGEST
 
@@ -87,7 +87,7 @@ def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
         leaves = [leaf for error in errors for leaf in _leaves(error)]
         telling = [leaf for kind in ("additionalProperties", "enum") for leaf in leaves if leaf.validator == kind]
         raise UserError(_sentence(telling[0] if telling else best_match(iter(errors)), config))
-    return with_defaults(with_preset(config))
+    return with_defaults(with_own_defaults(config))
 
 
 @cache

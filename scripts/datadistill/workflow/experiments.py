@@ -48,6 +48,7 @@ from datadistill.workflow.entries import (
     training_spec,
 )
 from datadistill.workflow.paths import Paths
+from datadistill.workflow.presets import preset_weights
 from datadistill.workflow.registry import (
     Evaluation,
     Gate,
@@ -186,7 +187,12 @@ class Experiments:
 
     def _weights(self, backbone: str) -> Weights:
         """The initial weights of a backbone."""
-        entry = by_name(self.config["weights"], backbone, "entry of weights", f"weights: for backbone {backbone}")
+        entry = by_name(
+            [*self.config["weights"], *preset_weights()],
+            backbone,
+            "entry of weights",
+            f"weights: for backbone {backbone}",
+        )
         release = f"@{entry['release']}" if "release" in entry else ""
         made = Weights(f"{backbone.replace(':', '-')}{release}", self.paths, entry)
         return self.weights.setdefault(made.id, made)

@@ -184,9 +184,10 @@ def table_spec(experiments: Experiments, name: str) -> dict[str, Any]:
         "caption": table["caption"],
         "columns": table["columns"],
         "metrics": list(get_task(table["task"]).metrics),
-        "data": "proxy data" if config["proxy"] else "COCO",
+        # Of one's own data nothing is said but the note.
+        "data": {True: "proxy data", False: "COCO", None: ""}[config["proxy"]],
         "data_note": config["data_note"],
-        "compare": not config["proxy"],
+        "compare": config["proxy"] is False,
         "rows": rows,
     }
 

@@ -22,6 +22,11 @@ def presets() -> Mapping[str, Mapping[str, Any]]:
     return yaml.safe_load(PRESETS.read_text(encoding="utf-8"))
 
 
+def preset_weights() -> list[Mapping[str, Any]]:
+    """The initial weights that presets know, for backbones that a config names and gives none for."""
+    return [entry for preset in presets().values() for entry in preset.get("weights", [])]
+
+
 def with_preset(config: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a checked config, with what its preset says where it says nothing itself: key by key in mappings, and by
     name in lists of named entries."""

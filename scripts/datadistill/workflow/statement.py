@@ -252,21 +252,23 @@ class Config:
         pattern=NAME,
         identity=False,
     )
-    data_note: str = key(
-        "One line that says what data the results are from. It stands in every table, figure and report.",
+    data_note: str | None = key(
+        "One line that says what data the results are from. It stands in every table, figure and report. null names the splits.",
+        default=None,
         min_length=1,
         identity=False,
     )
-    proxy: bool = key(
-        "Whether the data stand in for the paper's (rendered scenes, small samples). Proxies are labelled so and never "
-        "compared with the paper's figures by difference.",
-        default=True,
+    proxy: bool | None = key(
+        "What the data are beside the paper's: true, they stand in for them (rendered scenes, small samples), are labelled so and "
+        "never compared with the paper's figures by difference; false, they are the paper's; null, your own, of which neither is "
+        "said.",
+        default=None,
         identity=False,
     )
     preset: Literal["small", "r50"] | None = key(
         "Networks, schedules, scales and initial weights to start from, for both tasks: small (EfficientNet-lite0 and a narrow "
         "pyramid, for a CPU or a small GPU) or r50 (the paper's). [presets.yaml](presets.yaml) spells them out; what the config "
-        "says itself wins, key by key.",
+        "says itself wins, key by key. Left out, it is small for a config without `defaults` whose models have no networks and schedules.",
         optional=True,
         identity=False,
     )
@@ -311,7 +313,8 @@ class Config:
         min_items=1,
     )
     weights: tuple[WeightsEntry, ...] = key(
-        "ImageNet weights by backbone, for models whose `initial` is imagenet.", default=()
+        "ImageNet weights by backbone, for models whose `initial` is imagenet. Those of presets are known without.",
+        default=(),
     )
     transform_sets: tuple[TransformSetEntry, ...] = key(
         'Named sets of transforms for multi-transform inference (section 4). "plain" is always there, it is the model\'s test '
@@ -337,8 +340,13 @@ class Config:
         default=LabellingOptions(),
     )
     evaluate_on: Mapping[str, str] = key("Split that each task's models are evaluated on.", default=None, keys=TASKS)
-    tables: tuple[TableEntry, ...] = key("Tables to make.")
-    figures: tuple[FigureEntry, ...] = key("Figures to make.", default=())
+    tables: tuple[TableEntry, ...] | None = key(
+        "Tables to make. null is one for each task of `evaluate_on`, with all its models; an empty list: none.",
+        default=None,
+    )
+    figures: tuple[FigureEntry, ...] | None = key(
+        "Figures to make. null is a gallery of each label set; an empty list: none.", default=None
+    )
     compute: ComputeOptions = key(
         "How fast, not what: device, processes, threads, memory and time of each stage. No part of a model's identity; a GPU, "
         "several processes or other threads change results within the noise of a seed.",
