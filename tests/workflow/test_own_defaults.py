@@ -55,10 +55,10 @@ def test_a_bare_config_gives_a_table_of_all_models_and_galleries(bare: Config) -
     made = outputs(experiments)
     assert {"results/fish/tables/results.md", "results/fish/figures/gallery-pool.png"} <= set(made)
     [table] = experiments.config["tables"]
-    assert [row["cells"] for row in table["rows"]] == [
-        ["teacher", "labelled", "", 4000],
-        ["student", "labelled", "pool", 4000],
-        ["second", "labelled", "pool", 90],
+    assert [(*row["cells"], row["note"]) for row in table["rows"]] == [
+        ("teacher", "learned from labelled, 4000 iterations"),
+        ("student", "learned from labelled and pool, 4000 iterations"),
+        ("second", "learned from labelled and pool, 90 iterations"),
     ]
     # Each student beside its teacher.
     assert [row["baseline"] for row in table_spec(experiments, "results")["rows"]] == [[], ["1"], ["2"]]
@@ -75,7 +75,7 @@ def test_without_a_split_to_judge_labels_are_made_all_the_same(bare: Config) -> 
     experiments = build(bare)
     assert names_of(experiments) == ["gallery-pool", "gallery-again"]
     assert any(path.endswith("thresholds.md") for path in outputs(experiments))
-    assert experiments.config["data_note"] == "labelled and pool"
+    assert experiments.config["data_note"] == "splits labelled and pool"
 
 
 def test_each_task_has_a_table(bare: Config) -> None:
@@ -131,12 +131,12 @@ def shown(experiments: Experiments) -> tuple[str, str]:
 
 def test_words_of_own_data_claim_neither_coco_nor_to_stand_in_for_it(bare: Config) -> None:
     experiments = build(bare)
-    assert experiments.config["data_note"] == "labelled and pool, scored on val"
+    assert experiments.config["data_note"] == "splits labelled and pool, scored on val"
     for text in shown(experiments):
-        assert "labelled and pool, scored on val" in text
+        assert "splits labelled and pool, scored on val" in text
         assert not [claim for claim in ("coco", "paper", "proxy") if claim in text.lower()]
     # Beside no others, our figures go by their names alone.
-    assert "| model   | labelled | unlabelled | iterations |   |  AP | AP50 |" in shown(experiments)[0]
+    assert "| model   |   |  AP | AP50 |" in shown(experiments)[0]
 
 
 @pytest.mark.parametrize(("proxy", "claims"), [(True, ["proxy data"]), (False, ["COCO"])])

@@ -27,7 +27,7 @@ NAMES = ["snout", "LFin", "RFin", "tail"]
     [
         ("smallest", {"labelled"}),
         ("paper", {"co-35", "co-115"}),
-        ("demo", {"labelled", "all-labelled"}),
+        ("coco-mini", {"labelled"}),
         ("blood-cells", set()),
     ],
 )

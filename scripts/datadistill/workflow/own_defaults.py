@@ -16,8 +16,6 @@ Entry = dict[str, Any]
 PRESET = "small"
 """Runs anywhere, with weights that the environment brings."""
 
-_COLUMNS = ["model", "labelled", "unlabelled", "iterations"]
-
 
 def with_own_defaults(config: Config) -> dict[str, Any]:
     """A checked config with its preset, and with tables, figures and a note where it says nothing of them (or null).
@@ -42,11 +40,12 @@ def _says_too_little(config: Config) -> bool:
 
 
 def data_note(config: Config) -> str:
-    """`labelled and pool, scored on val`: the splits that are learned from, and those that judge."""
+    """`splits labelled and pool, scored on val`: those that are learned from, and those that judge."""
     learned = [model["labelled"] for model in config["models"]]
     learned += [label_set["unlabelled"] for label_set in config.get("label_sets", [])]
     judges = list(config.get("evaluate_on", {}).values())
-    return f"{_listed(learned)}, scored on {_listed(judges)}" if judges else _listed(learned)
+    splits = f"split{'s'[: len(set(learned)) > 1]} {_listed(learned)}"
+    return f"{splits}, scored on {_listed(judges)}" if judges else splits
 
 
 def tables_of_all_models(config: Config) -> list[Entry]:
@@ -57,7 +56,7 @@ def tables_of_all_models(config: Config) -> list[Entry]:
             "name": "results" if len(tasks) == 1 else f"results-{task}",
             "title": "Results" if len(tasks) == 1 else f"Results, {task}",
             "task": task,
-            "columns": list(_COLUMNS),
+            "columns": ["model"],
             "rows": _rows(config, task),
         }
         for task in tasks
@@ -86,9 +85,10 @@ def _rows(config: Config, task: str) -> list[Entry]:
     rows = []
     for model in models:
         taught = label_sets.get(model.get("label_set"), {})
-        iterations = model.get("training", {}).get("iterations", shared.get("iterations", ""))
-        row: Entry = {"cells": [model["name"], model["labelled"], taught.get("unlabelled", ""), iterations]}
-        row["model"] = model["name"]
+        learned = _listed([model["labelled"], *([taught["unlabelled"]] if taught else [])])
+        iterations = model.get("training", {}).get("iterations", shared.get("iterations"))
+        length = "" if iterations is None else f", {iterations} iterations"
+        row: Entry = {"cells": [model["name"]], "model": model["name"], "note": f"learned from {learned}{length}"}
         if taught.get("teacher") in places:
             row["baseline"] = places[taught["teacher"]]
         rows.append(row)
