@@ -87,24 +87,24 @@ def look_at_labels(dataset: Dataset, task: str) -> Labels:
     if damaged := [entry for entry in found if entry.problem]:
         refuse_damaged(damaged, len(found), str(dataset.source))
     names = [image["file_name"] for image in coco["images"]]
-    known: dict[str, str] = {}
-    for name, entry in zip(names, found, strict=True):
-        if (other := known.setdefault(entry.content, name)) != name:
-            raise UserError(f"{dataset.source}: {other} and {name} are the same image; take one of them out")
     return Labels(dataset, coco, dict(zip(names, (entry.content for entry in found), strict=True)))
 
 
 def split_off(labels: Labels, task: str, seed: int = 0) -> tuple[Labels, Labels]:
-    """The labelled images less a part, and that part for validation (`rules.held_out`)."""
-    names = [image["file_name"] for image in labels.coco["images"]]
-    if len(names) < 2:
+    """The labelled images less a part, and that part for validation (`rules.held_out`); copies of an image stay together."""
+    first: dict[str, str] = {}
+    for image in labels.coco["images"]:
+        first.setdefault(labels.hashes[image["file_name"]], image["file_name"])
+    if len(first) < 2:
         raise UserError(
             f"{labels.dataset.source}: one labelled image is too few to hold some out; label more, or give VAL="
         )
-    chosen = held_out(names, seed)
+    chosen = held_out(list(first.values()), seed)
     parts = []
-    for keep in (lambda name: name not in chosen, lambda name: name in chosen):
-        images = [image for image in labels.coco["images"] if keep(image["file_name"])]
+    for held in (False, True):
+        images = [
+            image for image in labels.coco["images"] if (first[labels.hashes[image["file_name"]]] in chosen) == held
+        ]
         ids = {image["id"] for image in images}
         annotations = [a for a in labels.coco["annotations"] if a["image_id"] in ids]
         if not any(not a.get("iscrowd") for a in annotations):
@@ -190,6 +190,9 @@ def describe(name: str, labels: Labels) -> list[str]:
     empty = images - len({annotation["image_id"] for annotation in coco["annotations"]})
     if empty:
         said.append(f"  {empty:,} images have no label: they say that nothing is there.")
+    copies = images - len(labels.contents)
+    if copies:
+        said.append(f"  {copies:,} images are copies of others, byte by byte.")
     absent = [category["name"] for category in listed if not counts[category["id"]]]
     if absent:
         said.append(f"  No instance of {', '.join(absent[:12])}.")
