@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import deploy_samples as samples
+import detectron2
 import numpy as np
 import pytest
 import tiny
@@ -26,6 +28,13 @@ from datadistill.tasks.task import get_task
 
 OPTIONS = LabellingOptions().__dict__
 
+try:
+    import detectron2.export
+except ImportError as error:
+    CANNOT_TRACE = f"detectron2 {detectron2.__version__} can't trace here ({error})"
+else:
+    CANNOT_TRACE = ""
+tracing = pytest.mark.skipif(bool(CANNOT_TRACE), reason=CANNOT_TRACE)
 PLAIN, EXTENDED = ("frozen norms", "region sampling"), ("frozen proposals", "timm")
 TRACED = ("frozen norms", "timm")
 
@@ -229,12 +238,14 @@ def test_a_part_of_somebody_elses_cannot_be_exported(networks: dict[str, tiny.Ne
     assert not (tmp_path / "exported").exists()
 
 
+@tracing
 @pytest.mark.parametrize("kind", TRACED)
 def test_torchscript_gives_the_same_without_detectron2(kind: str, for_torch: Exported, split: dict[str, Any]) -> None:
     assert for_torch.done.returncode == 0, for_torch.done.stderr
     compare(read_model(for_torch.models[kind]), for_torch.folders[kind], split)
 
 
+@tracing
 def test_a_trace_that_depends_on_the_size_is_refused(
     networks: dict[str, tiny.Network], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,4 +260,16 @@ def test_a_trace_that_depends_on_the_size_is_refused(
     monkeypatch.setattr(FPN, "forward", narrow)
     path = samples.write(tmp_path / "trained.pth", "keypoints", networks["keypoints"])
     with pytest.raises(UserError, match="torchscript: the traced network gives other detections on an image of"):
+        FORMATS["torchscript"](read_model(path), tmp_path / "exported")
+
+
+def test_a_detectron2_that_cannot_trace_says_so(
+    networks: dict[str, tiny.Network], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "detectron2.export", None)
+    monkeypatch.delitem(sys.modules, "datadistill.deploy.torchscript", raising=False)
+    path = samples.write(tmp_path / "trained.pth", "keypoints", networks["keypoints"])
+    with pytest.raises(
+        UserError, match=r"torchscript: this detectron2 can't trace \(.*detectron2\.export.*envs/README\.md"
+    ):
         FORMATS["torchscript"](read_model(path), tmp_path / "exported")

@@ -16,7 +16,7 @@ import torch
 import yaml
 from PIL import Image
 
-from datadistill.deploy.results import evenly
+from datadistill.deploy.results import evenly, picture_names
 from datadistill.detections import Detections
 from datadistill.errors import UserError
 from datadistill.label.predict import predict
@@ -169,6 +169,16 @@ def test_pictures_are_spread_evenly() -> None:
     assert evenly("abc", 5) == evenly("abc", None) == ["a", "b", "c"]
     assert evenly("abc", 1) == ["a"]
     assert evenly("abc", 0) == []
+
+
+def test_pictures_have_names_of_their_own() -> None:
+    images = [
+        {"id": 1, "file_name": "a/one.png"},
+        {"id": 2, "file_name": "b/one.jpg"},
+        {"id": 3, "file_name": "c/two.jpg"},
+        {"id": 4, "file_name": "frames/clip.mp4/000005.jpg", "video": "clips/clip.mp4"},
+    ]
+    assert list(picture_names(images)) == ["one-1.jpg", "one-2.jpg", "two.jpg", "clip-000005.jpg"]
 
 
 @pytest.mark.parametrize(

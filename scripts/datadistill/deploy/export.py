@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from datadistill.deploy.readme import detectron2_readme, torchscript_readme
+from datadistill.errors import UserError
 from datadistill.files import atomic_write, write_json
 
 CONFIG, WEIGHTS, SCRIPT, README, CATEGORIES = "config.yaml", "model.pth", "model.ts", "README.md", "categories.json"
@@ -57,7 +58,10 @@ def _load_strictly(written: Mapping[str, Any], extended: bool, tensors: Mapping[
 
 
 def export_torchscript(saved: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write `model.ts`, categories and a README. Arguments and errors as in `export_detectron2`; see `torchscript`."""
+    """Write `model.ts`, categories and a README. Arguments and errors as in `export_detectron2`; see `torchscript`.
+
+    Raises `UserError` also where detectron2 can't trace: release 0.6 wants caffe2 for it, which torch has given up.
+    """
     from datadistill.model.network import import_detectron2
 
     import_detectron2()
@@ -65,7 +69,13 @@ def export_torchscript(saved: Mapping[str, Any], folder: Path) -> list[Path]:
     from detectron2.config import CfgNode
     from detectron2.modeling import build_model
 
-    from datadistill.deploy.torchscript import script
+    try:
+        from datadistill.deploy.torchscript import script
+    except ImportError as error:
+        raise UserError(
+            f"torchscript: this detectron2 can't trace ({error}); the later commit of envs/README.md can, or export for "
+            "detectron2"
+        ) from None
 
     cfg = CfgNode.load_cfg(saved["config"])
     cfg.MODEL.DEVICE = "cpu"

@@ -78,8 +78,11 @@ def evenly(items: Sequence[Any], count: int | None) -> list[Any]:
 
 
 def picture_names(images: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A file name for the picture of each image: its own, with its id where that alone would name two."""
-    stems = [PurePosixPath(image["file_name"]).stem for image in images]
+    """A file name for the picture of each image: its own, after that of its video; with its id where that names two."""
+    stems = [
+        "-".join(PurePosixPath(name).stem for name in (image.get("video"), image["file_name"]) if name)
+        for image in images
+    ]
     times = Counter(stems)
     for image, stem in zip(images, stems, strict=True):
         yield f"{stem}.jpg" if times[stem] == 1 else f"{stem}-{image['id']}.jpg"
