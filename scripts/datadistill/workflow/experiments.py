@@ -9,7 +9,7 @@ files and people, and never parsed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from datadistill.workflow.entries import (
     thousands,
     training_spec,
 )
+from datadistill.workflow.held_out import row_labels
 from datadistill.workflow.paths import Paths
 from datadistill.workflow.presets import preset_weights
 from datadistill.workflow.registry import (
@@ -239,9 +240,10 @@ class Experiments:
             options,
             last=plain_keypoints,
         )
-        return self._known_predictions(spec, model, split)
+        return self.known_predictions(spec, model, split)
 
-    def _known_predictions(self, spec: PredictionsSpec, model: Model, split: Split) -> Predictions:
+    def known_predictions(self, spec: PredictionsSpec, model: Model, split: Split) -> Predictions:
+        """The predictions of a spec: those that are there, or new ones."""
         if spec not in self._predictions:
             made = Predictions(
                 f"{model.name}_on_{split.name}_s{model.seed}.{spec.digest}", self.paths, spec, model, split
@@ -274,9 +276,10 @@ class Experiments:
         options: Mapping[str, Any],
     ) -> Refinement:
         spec = second_pass(predictions.digest, transforms, options, gate=gate.digest if gate else None)
-        return self._known_refinement(spec, predictions, gate)
+        return self.known_refinement(spec, predictions, gate)
 
-    def _known_refinement(self, spec: RefinementSpec, predictions: Predictions, gate: Gate | None) -> Refinement:
+    def known_refinement(self, spec: RefinementSpec, predictions: Predictions, gate: Gate | None) -> Refinement:
+        """The refinement of a spec: the one that is there, or a new one."""
         name = f"{predictions.split.name}_{len(spec.transforms)}-transforms.{spec.digest}"
         return self.refinements.setdefault(name, Refinement(name, self.paths, spec, predictions, gate))
 
@@ -302,19 +305,6 @@ class Experiments:
         if model.task not in self.config["evaluate_on"]:
             model.held_out.setdefault(split)
         return self.evaluations.setdefault(made.id, made)
-
-    def labels_on(self, label_set: LabelSet, split_name: str, where: str) -> HeldOutLabels:
-        """What the teacher of a label set would label on an annotated split, which it must not have learned from."""
-        teacher, split = label_set.teacher, self.split(split_name, where)
-        check_annotated(split, label_set.task, where)
-        spec = replace(label_set.predictions.spec, split=split.digest)
-        detections: Predictions | Refinement = self._known_predictions(spec, teacher, split)
-        if label_set.refinement:
-            # Of every box: there are few, and what passes the pool's gate isn't known before the pool is labelled.
-            refined = replace(label_set.refinement.spec.of_every_box, predictions=detections.digest)
-            detections = self._known_refinement(refined, detections, None)
-        made = HeldOutLabels(f"{label_set.id}/{split.id}", self.paths, label_set, split, detections)
-        return self.held_out_labels.setdefault(made.id, made)
 
     def row_evaluations(self, row: Mapping[str, Any], where: str) -> list[Evaluation]:
         """One evaluation a seed of a row's model."""
@@ -380,12 +370,3 @@ def _add_rows(experiments: Experiments, table: Mapping[str, Any], published: Pub
                     )
         if "model" in row:
             row_labels(experiments, table, row["model"])
-
-
-def row_labels(experiments: Experiments, table: Mapping[str, Any], model: str) -> list[HeldOutLabels]:
-    """How good the labels are that a row's model learned from, one a seed, where the table shows that and there are labels."""
-    if table["labels_on"] is None:
-        return []
-    where = f"tables: {table['name']}: labels_on"
-    models = [experiments.model(model, seed, where) for seed in experiments.config["seeds"]]
-    return [experiments.labels_on(m.label_set, table["labels_on"], where) for m in models if m.label_set]

@@ -11,8 +11,9 @@ from typing import Any
 from datadistill.errors import UserError
 from datadistill.tasks.task import get_task
 from datadistill.workflow.entries import baseline_rows, by_name, row_models
-from datadistill.workflow.experiments import Experiments, row_labels
+from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.figures import evaluation_files, figure, quality
+from datadistill.workflow.held_out import row_labels
 from datadistill.workflow.registry import Evaluation, Result
 from datadistill.workflow.report_registry import HeldOutLabels, Quality, ThresholdsPage
 
