@@ -26,7 +26,7 @@ from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.figures import compared, explanation, figure
 from datadistill.workflow.locks import record_host
-from datadistill.files import canonical_json, digest
+from datadistill.files import canonical_json
 from datadistill.keys import plain
 from datadistill.workflow.keypoint_notes import keypoint_notes
 from datadistill.workflow.needs import (
@@ -38,7 +38,7 @@ from datadistill.workflow.needs import (
     preview_files,
     same_categories,
     splits_to_edit,
-    starting_network,
+    weights_check,
 )
 from datadistill.workflow.outputs import (
     figure_section,

@@ -48,13 +48,6 @@ rule check_weights:
         " --output {output:q} > {log:q} 2>&1"
 
 
-def weights_check(model):
-    """The check that a model's network can start from its initial weights: one file or none."""
-    if model.spec.initial != "imagenet":
-        return []
-    return PATHS.weights_check(model.initial.id, digest(starting_network(model)))
-
-
 rule train:
     input:
         labelled=lambda w: MODELS[w.model].labelled.file,
@@ -63,7 +56,7 @@ rule train:
         proposals=lambda w: MODELS[w.model].proposals.file if MODELS[w.model].proposals else [],
         # Ancient: the same weights, fetched or checked again, and another evaluation split mean no other model.
         weights=ancient(lambda w: MODELS[w.model].initial.file if MODELS[w.model].spec.initial == "imagenet" else []),
-        fit=ancient(lambda w: weights_check(MODELS[w.model])),
+        fit=ancient(lambda w: weights_check(PATHS, MODELS[w.model])),
         leaks=ancient(PATHS.leaks()),
     output:
         model=PATHS.model(),

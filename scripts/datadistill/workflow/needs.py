@@ -10,6 +10,7 @@ from datadistill.keys import plain
 from datadistill.tasks.task import get_task
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.outputs import chosen_names, label_pages, shown_results
+from datadistill.workflow.paths import Paths
 from datadistill.workflow.registry import Model, Result, Split, Weights
 from datadistill.workflow.report_registry import HeldOutLabels
 
@@ -100,6 +101,13 @@ def mirrored_splits(experiments: Experiments) -> dict[str, str]:
 def preview_files(experiments: Experiments) -> list[str]:
     """The pictures of these splits."""
     return [experiments.paths.preview(split) for split in mirrored_splits(experiments)]
+
+
+def weights_check(paths: Paths, model: Model) -> list[str]:
+    """The check that a model's network can start from its initial weights: one file or none."""
+    if not isinstance(model.initial, Weights):
+        return []
+    return [paths.weights_check(model.initial.id, digest(starting_network(model)))]
 
 
 def compared_splits(experiments: Experiments) -> tuple[tuple[Split, Split], ...]:
