@@ -43,6 +43,11 @@ def main() -> None:
     back.add_argument("--from", dest="source", required=True, type=Path, help="what the tool exported")
     back.add_argument("--output", required=True, type=Path, help="COCO JSON")
     back.add_argument(
+        "--only",
+        type=Path,
+        help="text file of the images that were reviewed (lines of order.txt); without it all that come back",
+    )
+    back.add_argument(
         "--images", type=Path, help="folder that its file names are relative to; without it the working directory"
     )
     arguments = parser.parse_args()
@@ -88,7 +93,9 @@ def _import(label_set: LabelSet, note: str, arguments: argparse.Namespace) -> No
     from datadistill.data.corrected import as_source, splits_to_add
 
     taken = {image["id"] for image in read_json(label_set.labelled.file)["images"]}
-    corrected = as_source(import_labels(arguments.source, read_json(label_set.file)), taken, arguments.images)
+    corrected = as_source(
+        import_labels(arguments.source, read_json(label_set.file), arguments.only), taken, arguments.images
+    )
     write_json(arguments.output, corrected)
     print(f"{arguments.output}: {len(corrected['annotations'])} labels on {len(corrected['images'])} reviewed images.")
     folder, names = str(arguments.images or "."), (label_set.labelled.name, label_set.split.name)

@@ -207,6 +207,62 @@ def test_what_cant_be_read_whole_is_refused(
     assert str(tmp_path) in str(caught.value)
 
 
+def test_of_formats_that_list_every_image_the_reviewed_ones_can_be_named(tmp_path: Path) -> None:
+    labels = label_set(tmp_path / "images", keypoints=False)
+    export_labels(labels, "coco", tmp_path / "out")
+    reviewed = tmp_path / "reviewed.txt"
+    reviewed.write_text("two words.png\n\n11-one.png\n", encoding="utf-8")
+    back = import_labels(tmp_path / "out", labels, reviewed)
+    assert [image["id"] for image in back["images"]] == [11, 13]
+    assert {annotation["image_id"] for annotation in back["annotations"]} == {11, 13}
+    reviewed.write_text("other.png\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"reviewed\.txt.*'other\.png' is no image"):
+        import_labels(tmp_path / "out", labels, reviewed)
+    reviewed.write_text("\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"reviewed\.txt: names no image"):
+        import_labels(tmp_path / "out", labels, reviewed)
+
+
+TORN: list[tuple[str, str, Callable[[Any], Any]]] = [
+    ("coco", "labels.json", lambda v: v["images"][0].pop("file_name")),
+    ("coco", "labels.json", lambda v: v["annotations"][0].pop("bbox")),
+    ("coco", "labels.json", lambda v: v["annotations"][0].pop("image_id")),
+    ("coco", "labels.json", lambda v: v["annotations"][0].update(bbox="wide")),
+    ("coco", "labels.json", lambda v: v["annotations"][0].update(bbox=[1, 2])),
+    ("coco", "labels.json", lambda v: v["categories"][0].pop("name")),
+    ("coco", "labels.json", lambda v: v.update(images=[3])),
+    ("label-studio", "tasks.json", lambda v: v[0].pop("data")),
+    ("label-studio", "tasks.json", lambda v: v[0].update(annotations=[{"result": [{"type": "rectanglelabels"}]}])),
+    ("label-studio", "tasks.json", lambda v: v[0].update(annotations=[{"result": 3}])),
+    ("label-studio", "tasks.json", lambda v: v[0].update(annotations=[7])),
+    ("label-studio", "tasks.json", lambda v: v.__setitem__(0, "task")),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "damage"), TORN)
+def test_a_review_that_was_edited_by_hand_is_one_sentence(
+    kind: str, name: str, damage: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    labels = label_set(tmp_path / "images", keypoints=False)
+    export_labels(labels, kind, tmp_path / "out")
+    file = tmp_path / "out" / name
+    values = json.loads(file.read_text(encoding="utf-8"))
+    damage(values)
+    file.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match=re.escape(str(file.parent))) as error:
+        import_labels(file, labels)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("notes", ["{", "[]", '{"categories": 3}', '{"categories": [{"id": 1}]}'])
+def test_notes_of_yolo_that_were_edited_by_hand_are_one_sentence(notes: str, tmp_path: Path) -> None:
+    labels = label_set(tmp_path / "images", keypoints=False)
+    export_labels(labels, "yolo", tmp_path / "out")
+    (tmp_path / "out" / "labels" / "notes.json").write_text(notes, encoding="utf-8")
+    with pytest.raises(UserError, match=r"notes\.json"):
+        import_labels(tmp_path / "out", labels)
+
+
 def test_keypoints_that_belong_to_no_box_are_refused(tmp_path: Path) -> None:
     labels = label_set(tmp_path / "images", keypoints=True)
     for number, edit in enumerate(

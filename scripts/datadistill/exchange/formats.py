@@ -1,7 +1,8 @@
 """The review formats by name: a label set out into a folder, corrected labels in.
 
 `export_labels` writes a folder that says in its README.txt how to open it; `import_labels` reads what came back, whichever of
-the formats it is in. Only images that were reviewed come back (see each format).
+the formats it is in. What counts as reviewed: submitted tasks of Label Studio; every image that a file of CVAT or COCO lists, and
+every label file of YOLO, or of these the ones that are named.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from datadistill.errors import UserError
 from datadistill.exchange import cvat, label_studio, yolo
 from datadistill.exchange.review import Coco, Known, as_coco, flat_names, least_certain_first
-from datadistill.files import atomic_write, read_json, write_json
+from datadistill.files import atomic_write, read_json, read_text, write_json
 from datadistill.tasks.keypoint_schema import flip_pairs
 
 FORMATS = ("label-studio", "cvat", "yolo", "coco")
@@ -122,15 +123,39 @@ def _text(path: Path, text: str) -> None:
         stream.write(text)
 
 
-def import_labels(path: Path, labels: Coco) -> dict[str, Any]:
+def import_labels(path: Path, labels: Coco, only: Path | None = None) -> dict[str, Any]:
     """COCO JSON of the images that were reviewed, with the labels that people left on them.
 
     - `path`: a JSON export of Label Studio, an XML of CVAT, a YOLO folder, or a COCO file; which one is seen from the content.
     - `labels`: the label set that went out: its images and categories are the ones that may come back.
+    - `only`: a text file of image names, one a line (lines of `order.txt`): no others count as reviewed. CVAT and COCO files list
+      every image, also those that nobody looked at.
 
     Raises `UserError` for anything that can't be read whole: nothing is dropped in silence.
     """
-    images, categories, where = labels["images"], labels["categories"], str(path)
+    try:
+        made = _import(path, labels["images"], labels["categories"], str(path))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        detail = f"no {reason}" if isinstance(error, KeyError) else reason or type(error).__name__
+        raise UserError(f"{path}: not as its tool exports it ({detail}); export it again") from None
+    return made if only is None else _only(made, only, str(path))
+
+
+def _only(made: dict[str, Any], only: Path, where: str) -> dict[str, Any]:
+    """Of imported labels, those of the images that a file names."""
+    known = Known(made["images"])
+    names = [line.strip() for line in read_text(only).splitlines() if line.strip()]
+    if not names:
+        raise UserError(f"{only}: names no image; write those that were reviewed into it, one a line")
+    chosen = {known.image(name, f"{only}, beside {where}")["id"] for name in names}
+    images = [image for image in made["images"] if image["id"] in chosen]
+    return as_coco(images, [a for a in made["annotations"] if a["image_id"] in chosen], made["categories"])
+
+
+def _import(
+    path: Path, images: Sequence[Mapping[str, Any]], categories: Sequence[Mapping[str, Any]], where: str
+) -> dict[str, Any]:
     if path.is_dir():
         for file, read in (("labels.json", _read_json), ("annotations.xml", _read_xml)):
             if (path / file).is_file():

@@ -6,7 +6,6 @@ Ten decimals keep a coordinate to a millionth of a pixel.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import yaml
 
 from datadistill.errors import UserError
 from datadistill.exchange.review import Coco, Known, as_coco, by_image, require_box
+from datadistill.files import read_json
 
 DECIMALS = 10
 
@@ -103,8 +103,11 @@ def class_names(folder: Path) -> list[str] | None:
                 if line.strip()
             ]
         if (place / "notes.json").is_file():
-            notes = json.loads((place / "notes.json").read_text(encoding="utf-8"))
-            return [entry["name"] for entry in sorted(notes.get("categories", []), key=lambda entry: entry["id"])]
+            notes = read_json(place / "notes.json")
+            try:
+                return [entry["name"] for entry in sorted(notes.get("categories", []), key=lambda entry: entry["id"])]
+            except (LookupError, TypeError, AttributeError):
+                raise UserError(f"{place / 'notes.json'}: its categories aren't a list of ids and names") from None
     return None
 
 

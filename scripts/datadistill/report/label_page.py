@@ -45,7 +45,7 @@ def label_page(
 ) -> str:
     """The page as HTML.
 
-    - `detections`: all there are of `split` (COCO JSON), also those below `thresholds`.
+    - `detections`: all there are of `split` (COCO JSON), also those below `thresholds`; of keypoints, those that passed the gate.
     - `truth`: the split with its hidden annotations, where they are known.
     - `images`: how many are shown, those with the least certain labels; `side`: their longest side, pixels.
 
@@ -173,6 +173,8 @@ def _category(
         "id": category["id"],
         "name": category["name"],
         "threshold": own,
+        # Of keypoints, boxes below the gate were never refined: counts say nothing there.
+        "floor": float(scores.min()) if len(scores) else None,
         "skeleton": [[a - 1, b - 1] for a, b in category.get("skeleton") or ()],
         "curve": {
             "score": grid.tolist(),
