@@ -7,6 +7,7 @@ is a pattern for the shell to expand. Text of the config comes from a function, 
 import itertools
 import os
 import sys
+import time
 from pathlib import Path
 
 # `python` in a rule is the interpreter that runs Snakemake, whatever the shell has active; a conda environment that a
@@ -51,7 +52,7 @@ from datadistill.workflow.outputs import (
     table_labels,
     table_spec,
 )
-from datadistill.workflow.outside import file_state, reach_outside
+from datadistill.workflow.outside import checked_anew, file_state, reach_outside
 from datadistill.workflow.report_contents import report_contents, report_inputs
 from datadistill.workflow.resources import stage_resources
 from datadistill.workflow.rule_inputs import ids, shard_pattern, spec_of
@@ -85,6 +86,9 @@ os.environ.update(DATA_ROOT=CONFIG["data_root"], SOURCES=PATHS.sources)
 VISION_ENVIRONMENT = f"../envs/{CONFIG['compute']['vision_env']}.yaml"
 
 
+STARTED = time.time()
+
+
 onstart:
     record_host()
     try:
@@ -95,6 +99,15 @@ onstart:
     print(f"Run '{CONFIG['run']}': {CONFIG['data_note']}; results in {PATHS.base}/", file=sys.stderr)
     for note in keypoint_notes(EXPERIMENTS):
         print(note, file=sys.stderr)
+
+
+onsuccess:
+    if checked_anew(EXPERIMENTS, STARTED):
+        print(
+            "The splits that judge the models are others than before, and were checked; call the same command again, for the "
+            "evaluations that follow.",
+            file=sys.stderr,
+        )
 
 
 wildcard_constraints:

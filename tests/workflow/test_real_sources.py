@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from datadistill.errors import UserError
 from datadistill.files import canonical_json
 from datadistill.workflow.config import complete_config
 from datadistill.workflow.experiments import Experiments, build_experiments
-from datadistill.workflow.outside import file_state, reach_outside
+from datadistill.workflow.outside import checked_anew, file_state, reach_outside
 
 Config = dict[str, Any]
 
@@ -285,6 +286,24 @@ def test_weights_in_place_are_compared_with_what_the_config_says_now(
             UserError, match=f"models began with {digest} as R-50.weights; give other weights a `release`"
         ):
             reach(**entry)
+
+
+def test_models_that_were_compared_anew_are_told(
+    smallest: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiments = build(smallest)
+    ids = list(experiments.models)
+    for name in ids:
+        for path in (experiments.paths.leaks(name), experiments.paths.model(name)):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).touch()
+            os.utime(path, (100, 100))
+    assert checked_anew(experiments, 200) == []
+    os.utime(experiments.paths.leaks(ids[0]), (300, 300))
+    assert checked_anew(experiments, 200) == [ids[0]]
+    os.utime(experiments.paths.model(ids[0]), (400, 400))
+    assert checked_anew(experiments, 200) == []
 
 
 # --- names of evaluations, rows and targets

@@ -60,6 +60,23 @@ def _check_weights(source: Mapping[str, Any], file: Path, record: Path) -> None:
             raise UserError(other_weights(source["path"], found, known["sha256"], file.name, str(record)))
 
 
+def checked_anew(experiments: Experiments, since: float) -> list[str]:
+    """Models (ids) that were compared with the splits that judge them after `since` (seconds), and not trained after it.
+
+    Training waits for that comparison, and isn't done again after another one. Snakemake looks for no reason of its own in jobs
+    below one that runs, though, so what follows from other splits may be left to its next call.
+    """
+    paths = experiments.paths
+    pairs = ((model.id, paths.leaks(model.id), paths.model(model.id)) for model in experiments.models.values())
+    return [
+        name
+        for name, leaks, trained in pairs
+        if Path(leaks).exists()
+        and Path(trained).exists()
+        and os.stat(trained).st_mtime < since < os.stat(leaks).st_mtime
+    ]
+
+
 def _rest(split: Split, paths: Paths) -> dict[str, object]:
     rest = split.spec.rest()
     if isinstance(split.spec, VideosSplit) and split.spec.rendered:
