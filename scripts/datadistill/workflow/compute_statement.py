@@ -9,15 +9,33 @@ from datadistill.keys import key
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageOptions:
-    """What a job of a stage gets."""
+class ReportStage:
+    """What a job gets that makes tables, figures and pages: one process without a GPU."""
 
-    threads: int = key("Threads of a job.", default=1, minimum=1)
-    processes: int = key("Training: data-parallel processes, one a GPU.", default=1, minimum=1)
-    workers: int = key("Processes that read images for each training process.", default=0, minimum=0)
-    gpu: int = key("GPUs of a job.", default=0, minimum=0)
     mem_mb: int = key("Memory of a job, MB.", default=4000, minimum=1)
     runtime: int = key("Time limit of a job, minutes.", default=240, minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataStage(ReportStage):
+    """What a job gets that makes data."""
+
+    threads: int = key("Threads of a job.", default=1, minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelStage(DataStage):
+    """What a job gets that labels or evaluates."""
+
+    gpu: int = key("GPUs of a job.", default=0, minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStage(LabelStage):
+    """What a training gets."""
+
+    processes: int = key("Data-parallel processes, one a GPU.", default=1, minimum=1)
+    workers: int = key("Processes that read images for each training process.", default=0, minimum=0)
 
 
 _STAGE = "What a job of this stage gets."
@@ -41,7 +59,7 @@ class ComputeOptions:
         default="vision-cpu",
     )
     checkpoint_every: int = key("Iterations between training checkpoints.", default=1000, minimum=1)
-    train: StageOptions = key(_STAGE, default=StageOptions())
-    label: StageOptions = key(_STAGE, default=StageOptions())
-    data: StageOptions = key(_STAGE, default=StageOptions())
-    report: StageOptions = key(_STAGE, default=StageOptions())
+    train: TrainStage = key(_STAGE, default=TrainStage())
+    label: LabelStage = key(_STAGE, default=LabelStage())
+    data: DataStage = key(_STAGE, default=DataStage())
+    report: ReportStage = key(_STAGE, default=ReportStage())
