@@ -21,6 +21,7 @@ from datadistill.report.run_times import (
 from datadistill.report.web_page import web_page
 from datadistill.workflow.config import load_config
 from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.needs import preview_files
 from datadistill.workflow.outputs import figure_section, outputs, report_files, report_pages
 from datadistill.workflow.report_contents import report_contents, report_inputs
 
@@ -84,7 +85,9 @@ def test_the_report_opens_on_a_table_of_each_task_and_shows_all_that_the_run_mak
     ]
     assert contents["sections"][0]["title"] == "Pictures"
     made = [path for path in outputs(experiments) if Path(path).suffix in (".md", ".png")]
-    assert sorted(report_inputs(contents)) == sorted([*made, experiments.paths.run_times()])
+    assert sorted(report_inputs(contents)) == sorted(
+        [*made, *preview_files(experiments), experiments.paths.run_times()]
+    )
     models, label_sets = contents["made"]
     assert {row[1] for row in models["rows"]} == {row[1] for row in label_sets["rows"]} == {"keypoints", "objects"}
     assert all(len(table["columns"]) == len(row) for table in (models, label_sets) for row in table["rows"])

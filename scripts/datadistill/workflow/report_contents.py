@@ -6,7 +6,7 @@ from typing import Any
 
 from datadistill.workflow.entries import by_name
 from datadistill.workflow.experiments import Experiments
-from datadistill.workflow.needs import needs_of_run, only
+from datadistill.workflow.needs import mirrored_splits, needs_of_run, only
 from datadistill.workflow.outputs import chosen_names, label_pages, names_of
 from datadistill.workflow.registry import LabelSet, Model
 from datadistill.workflow.report_registry import ThresholdsPage
@@ -21,6 +21,9 @@ _SECTION_OF_KIND = {
     "thresholds": THRESHOLDS,
     "label_quality": QUALITY,
 }
+_MIRRORED = (
+    "Labelled keypoints beside their mirror images, as training sees them: left and right change places in pairs."
+)
 _MODEL_COLUMNS = ("model", "task", "labelled", "labels of", "backbone", "starts from", "iterations", "batch", "rate")
 _LABEL_COLUMNS = ("label set", "task", "teacher", "unlabelled", "transforms")
 
@@ -46,6 +49,13 @@ def report_contents(experiments: Experiments) -> dict[str, Any]:
             entry = by_name(config["figures"], name, "figure", "figures")
             figure = {"title": name, "figure": paths.figure(name), "caption": entry["caption"] or ""}
             sections[_SECTION_OF_KIND[entry["kind"]]].append(figure)
+    for split in mirrored_splits(experiments):
+        shown = {
+            "title": f"{experiments.splits[split].name}, mirrored",
+            "figure": paths.preview(split),
+            "caption": _MIRRORED,
+        }
+        sections[PICTURES].append(shown)
     for page in label_pages(experiments) if config["build"] is None else []:
         section = THRESHOLDS if isinstance(page, ThresholdsPage) else QUALITY
         [file] = [file for file in page.files if file.endswith(".md")]

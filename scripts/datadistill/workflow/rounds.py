@@ -29,7 +29,11 @@ def with_rounds(config: Mapping[str, Any]) -> dict[str, Any]:
         written["tables"].append(_table(entry, config))
     if not written["models"]:
         raise UserError("config: it has no model to train; add an entry under `models` or `rounds`")
-    return {**config, **{key: entries for key, entries in written.items() if entries or key in config}, "rounds": []}
+    return {
+        **config,
+        **{key: entries for key, entries in written.items() if entries or config.get(key) is not None},
+        "rounds": [],
+    }
 
 
 def _name(entry: Entry, number: int) -> str:
