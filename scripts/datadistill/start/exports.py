@@ -120,7 +120,10 @@ def label_studio_categories(tasks: Sequence[Mapping[str, Any]], place: Path) -> 
     made = coco_categories(names)
     # One list of keypoints for all categories that have any: what one skeleton of the interface is.
     used = parts or list(dict.fromkeys(name for names in keypoints.values() for name in names))
-    return [{**entry, **({"keypoints": used} if keypoints.get(entry["name"]) else {})} for entry in made]
+    for entry in made:
+        if keypoints.get(entry["name"]):
+            entry["keypoints"] = used
+    return made
 
 
 def _of_interface(path: Path) -> tuple[list[str], list[str]]:

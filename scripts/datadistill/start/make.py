@@ -28,8 +28,8 @@ from datadistill.start.survey import (
     look_at_pool,
     read_validation,
     split_off,
-    task_of,
 )
+from datadistill.tasks.annotated_for import task_of
 from datadistill.workflow.config import complete_config, load_config, parse_config
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.presets import presets

@@ -67,15 +67,6 @@ class Pool:
         return len(self.files & labels.files) or len(self.contents & labels.contents)
 
 
-def task_of(coco: Mapping[str, Any]) -> str:
-    """The task that a COCO file is for: keypoints where any is labelled, else objects."""
-    posed = any(category.get("keypoints") for category in coco.get("categories") or [] if isinstance(category, Mapping))
-    labelled = any(
-        any((a.get("keypoints") or [])[2::3]) for a in coco.get("annotations") or [] if isinstance(a, Mapping)
-    )
-    return "keypoints" if posed and labelled else "objects"
-
-
 def look_at_labels(dataset: Dataset, task: str) -> Labels:
     """Check annotations and images. Raises `UserError` for whatever would stop a run."""
     coco = check_coco(dataset.coco, str(dataset.source), task=task)

@@ -78,12 +78,14 @@ def _keypoints(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
             f"{path}: nothing says which keypoints change places in a mirrored image; add flip_idx (or kpt_names) to the file"
         )
     called = [str(name) for name in names] if names else [f"keypoint_{number}" for number in range(count)]
+    fields: dict[str, Any] = {}
+    fields["keypoints"] = called
     if order is None:
-        return {"keypoints": called}
+        return fields
     if not isinstance(order, list) or sorted(order) != list(range(count)) or any(order[order[i]] != i for i in order):
         raise UserError(f"{path}: flip_idx must name each of the {count} keypoints once, and pairs each other")
-    pairs = [[called[a], called[b]] for a, b in enumerate(order) if a < b]
-    return {"keypoints": called, "flip_pairs": pairs}
+    fields["flip_pairs"] = [[called[a], called[b]] for a, b in enumerate(order) if a < b]
+    return fields
 
 
 def labels_of(images: Path, where: Path) -> list[Path]:
