@@ -78,8 +78,9 @@ def test_the_order_of_entries_changes_no_name(smallest: Config, base: Experiment
 
 
 def test_how_jobs_run_changes_no_name(smallest: Config, base: Experiments) -> None:
-    stage = {"threads": 2, "workers": 3, "gpu": 1, "mem_mb": 9000, "runtime": 9, "processes": 2}
-    smallest["compute"] = {"device": "cuda", "checkpoint_every": 7, "train": stage, "label": stage}
+    label = {"threads": 2, "gpu": 1, "mem_mb": 9000, "runtime": 9}
+    train = {**label, "workers": 3, "processes": 2}
+    smallest["compute"] = {"device": "cuda", "checkpoint_every": 7, "train": train, "label": label}
     assert changed(base, build(smallest)) == set()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def test_locks_stay_while_a_snakemake_runs_there(locked: Path, tmp_path: Path, s
     start(wait, tmp_path)
     assert may_unlock(locked, tmp_path), "it runs elsewhere"
     process = start(wait, locked)
+    # It is ready before it takes that name.
+    while not Path(f"/proc/{process.pid}/cmdline").read_bytes().startswith(name.encode()):
+        time.sleep(0.01)
     assert not may_unlock(locked, tmp_path)
     process.kill()
     process.wait()

@@ -54,8 +54,9 @@ def shards(config: Config) -> None:
 
 
 def machine(config: Config) -> None:
-    stage = {"threads": 3, "workers": 2, "gpu": 2, "mem_mb": 9000, "runtime": 9, "processes": 2}
-    config["compute"] = {"device": "cuda", "checkpoint_every": 7, "train": stage, "label": stage}
+    label = {"threads": 3, "gpu": 2, "mem_mb": 9000, "runtime": 9}
+    train = {**label, "workers": 2, "processes": 2}
+    config["compute"] = {"device": "cuda", "checkpoint_every": 7, "train": train, "label": label}
 
 
 def transform(config: Config) -> None:
