@@ -27,6 +27,8 @@ from datadistill.tasks.task import get_task
 from datadistill.transforms import Transform
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+from own_config import own_config
+
 import model as script
 
 SET = {"name": "standard", "short_sides": [64, 96], "max_size": 160}
@@ -50,24 +52,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples.photos(root / "photos")
     (root / "photos/damaged.jpg").write_bytes(b"no image")
     (root / "train.json").write_text("{}")
-    config = {
-        "run": "own",
-        "data_note": "a test",
-        "splits": [
-            {"name": "labelled", "kind": "coco", "task": "objects", "images": "photos", "annotations": "train.json"}
-        ],
-        "weights": [{"name": "R-50", "path": "weights.pkl"}],
-        "models": [
-            {
-                "name": "teacher",
-                "task": "objects",
-                "labelled": "labelled",
-                "training": {"iterations": 10, "batch_size": 2, "learning_rate": 0.01},
-            }
-        ],
-        "transform_sets": [SET],
-        "tables": [],
-    }
+    config = own_config(transform_sets=[SET])
     (root / "my own.yaml").write_text(yaml.safe_dump(config))
     return root
 

@@ -50,18 +50,3 @@ def label_set(folder: Path, *, keypoints: bool) -> dict[str, Any]:
             annotation |= {"keypoints": points if number != 4 else [0.0] * 9, "num_keypoints": 2 if number != 4 else 0}
         annotations.append(annotation)
     return {"info": {"generated": True}, "images": images, "annotations": annotations, "categories": categories}
-
-
-def essence(coco: dict[str, Any], decimals: int = 6) -> list[tuple[Any, ...]]:
-    """What must survive a trip: image, category, box and keypoints of every instance, sorted."""
-    names = {image["id"]: Path(image["file_name"]).as_posix() for image in coco["images"]}
-    categories = {category["id"]: category["name"] for category in coco["categories"]}
-    return sorted(
-        (
-            names[a["image_id"]],
-            categories[a["category_id"]],
-            tuple(round(v, decimals) for v in a["bbox"]),
-            tuple(round(float(v), decimals) for v in a.get("keypoints", ())),
-        )
-        for a in coco["annotations"]
-    )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exchange_samples import essence, label_set
+from coco_essence import essence
+from exchange_samples import label_set
 
 from datadistill.errors import UserError
 from datadistill.exchange.formats import FORMATS, export_labels, import_labels

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from exchange_samples import CELLS, label_set
+from own_config import own_config
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
@@ -27,25 +28,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A config whose one label set is there, with all that `labels.py` reads; a function that calls it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.json").write_text("{}")
-    config = {
-        "run": "own",
-        "data_note": "a test",
-        "splits": [
-            {"name": "labelled", "kind": "coco", "task": "objects", "images": "photos", "annotations": "train.json"},
-            {"name": "pool", "kind": "folder", "images": "pool"},
-        ],
-        "weights": [{"name": "R-50", "path": "weights.pkl"}],
-        "models": [
-            {
-                "name": "teacher",
-                "task": "objects",
-                "labelled": "labelled",
-                "training": {"iterations": 10, "batch_size": 2, "learning_rate": 0.01},
-            }
-        ],
-        "label_sets": [{"name": "pool", "teacher": "teacher", "unlabelled": "pool"}],
-        "tables": [],
-    }
+    config = own_config(
+        splits=[{"name": "pool", "kind": "folder", "images": "pool"}],
+        label_sets=[{"name": "pool", "teacher": "teacher", "unlabelled": "pool"}],
+    )
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
     made = build_experiments(complete_config(config)).label_set("pool", 1, "label_sets")
     labels = label_set(tmp_path / "images", keypoints=False)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "exchange"))
-from exchange_samples import essence, label_set
+from coco_essence import essence
+from exchange_samples import label_set
 
 from datadistill.exchange.formats import export_labels, import_labels
 

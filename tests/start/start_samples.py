@@ -84,18 +84,3 @@ def voc_folder(labels: dict[str, Any], folder: Path) -> Path:
                 ElementTree.SubElement(corners, corner).text = str(value)
         (folder / f"{Path(image['file_name']).stem}.xml").write_text(ElementTree.tostring(root, encoding="unicode"))
     return folder
-
-
-def essence(coco: dict[str, Any], decimals: int = 6) -> list[tuple[Any, ...]]:
-    """Image, category, box and keypoints of every instance, sorted."""
-    names = {image["id"]: Path(image["file_name"]).name for image in coco["images"]}
-    categories = {category["id"]: category["name"] for category in coco["categories"]}
-    return sorted(
-        (
-            names[a["image_id"]],
-            categories[a["category_id"]],
-            tuple(round(v, decimals) for v in a["bbox"]),
-            tuple(round(float(v), decimals) for v in a.get("keypoints", ())),
-        )
-        for a in coco["annotations"]
-    )

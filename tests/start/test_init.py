@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from start_samples import coco_file, essence, exported, labelled, photos, voc_folder
+from coco_essence import essence
+from start_samples import coco_file, exported, labelled, photos, voc_folder
 
 from datadistill.errors import UserError
 from datadistill.start import rules
@@ -69,7 +70,7 @@ def test_a_coco_file_and_a_pool_become_a_config(init: Any) -> None:
     parts = [read(split(config, name)["annotations"]) for name in ("labelled", "val")]
     assert [len(part["images"]) for part in parts] == [8, 2], "a fifth is held out"
     whole = read(str(source))
-    assert sorted([*essence(parts[0]), *essence(parts[1])]) == essence(whole)
+    assert sorted([*essence(parts[0], by_name=True), *essence(parts[1], by_name=True)]) == essence(whole, by_name=True)
     assert "Labelled: 8 images (COCO), 64 x 48 pixels; " in said
     assert "held out by a hash of their names" in said
     assert "Pool: 6 images, 64 x 48 pixels." in said
@@ -121,7 +122,9 @@ def test_pascal_voc_yolo_cvat_and_label_studio_are_converted_beside_the_config(i
         assert [len(part["images"]) for part in parts] == [8, 2]
         assert "18 instances" not in said, "some are held out"
         if kind != "voc":
-            assert sorted([*essence(parts[0]), *essence(parts[1])]) == essence(labels)
+            assert sorted([*essence(parts[0], by_name=True), *essence(parts[1], by_name=True)]) == essence(
+                labels, by_name=True
+            )
 
 
 def test_keypoints_are_told_with_their_pairs(init: Any) -> None:
