@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from datadistill.cpu_time import work_begins
 from datadistill.data.splits import read_images
 from datadistill.errors import run_script
-from datadistill.files import read_json, read_json_lines
+from datadistill.files import read_json, read_json_argument, read_json_lines
 from datadistill.tasks.task import get_refining_task, get_task
 
 
@@ -60,7 +59,7 @@ def comparison(a: argparse.Namespace) -> None:
 def curve(a: argparse.Namespace) -> None:
     from datadistill.report.result_charts import curve_from_definition
 
-    curve_from_definition(a.kind, read_spec(a.spec), a.output_stem)
+    curve_from_definition(a.kind, read_json_argument(a.spec), a.output_stem)
 
 
 def losses(a: argparse.Namespace) -> None:
@@ -80,10 +79,6 @@ def label_quality(a: argparse.Namespace) -> None:
     from datadistill.report.label_charts import label_quality_figure
 
     label_quality_figure(read_json(a.quality), a.output_stem, note=a.note)
-
-
-def read_spec(text: str) -> dict[str, Any]:
-    return json.loads(text) if text.lstrip().startswith("{") else read_json(text)
 
 
 def main() -> None:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 from datadistill.cpu_time import work_begins
 from datadistill.errors import run_script
-from datadistill.files import read_json
+from datadistill.files import read_json_argument
 from datadistill.report.published import load_published
 from datadistill.report.table_files import write_table
 from datadistill.report.tables import load_table
 from datadistill.report.terminal import show_table
-
-
-def read_spec(text: str) -> dict[str, Any]:
-    return json.loads(text) if text.lstrip().startswith("{") else read_json(text)
 
 
 def main() -> None:
@@ -31,7 +25,7 @@ def main() -> None:
 
     published = load_published(arguments.published)
     for value in arguments.spec:
-        content = read_spec(value)
+        content = read_json_argument(value)
         table = load_table(content, published)
         if arguments.output_dir:
             write_table(table, content, arguments.output_dir / table.name)

@@ -227,6 +227,11 @@ def read_made(path: str | Path, what: str) -> dict[str, Any]:
     return value
 
 
+def read_json_argument(text: str) -> Any:
+    """What a program was given as JSON, or as the path of a JSON file."""
+    return json.loads(text) if text.lstrip().startswith("{") else read_json(text)
+
+
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     """Read a file of one JSON object a line, as `write_json_lines` writes it."""
     rows = [parse_json(line, str(path), made=True) for line in read_text(path, made=True).splitlines() if line.strip()]

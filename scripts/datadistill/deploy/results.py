@@ -58,8 +58,8 @@ def write_predictions(
 
 def write_pictures(folder: Path, task: Task, predictions: Mapping[str, Any], count: int | None) -> list[Path]:
     """Draw `count` images of `predictions.json` (None: all), spread evenly over their order, as JPEGs in `pictures/`."""
+    from datadistill.annotations import by_image
     from datadistill.report.annotated_image import draw_image
-    from datadistill.report.drawing import by_image
 
     images = evenly(predictions["images"], count)
     annotations = by_image(predictions["annotations"])

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from datadistill.annotations import by_image
 from datadistill.errors import UserError
-from datadistill.exchange.review import Coco, Known, as_coco, by_image, category_ids, category_of, require_box
+from datadistill.exchange.review import Coco, Known, as_coco, category_ids, category_of, require_box
 
 Element = ElementTree.Element
 SAID = ("score", "disagreement")

@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 
+from datadistill.annotations import by_image
 from datadistill.errors import UserError
 from datadistill.exchange.review import (
     Coco,
     Known,
     as_coco,
-    by_image,
     category_ids,
     category_of,
     image_certainty,

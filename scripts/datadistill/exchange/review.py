@@ -7,17 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from datadistill.annotations import by_image
 from datadistill.errors import UserError
 
 Coco = Mapping[str, Any]
-
-
-def by_image(annotations: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    """Annotations by image id, in their order."""
-    groups: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    for annotation in annotations:
-        groups[annotation["image_id"]].append(annotation)
-    return groups
 
 
 def certainty(label: Mapping[str, Any]) -> float:

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
+from datadistill.annotations import by_image
 from datadistill.errors import UserError
-from datadistill.exchange.review import Coco, Known, as_coco, by_image, require_box
+from datadistill.exchange.review import Coco, Known, as_coco, require_box
 from datadistill.files import read_json
 
 DECIMALS = 10

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from datadistill.annotations import by_image
 from datadistill.detections import Detections
-from datadistill.report.drawing import by_image, draw_annotations
+from datadistill.report.drawing import draw_annotations
 from datadistill.report.picture_rows import Panel, PanelRow, join_sentences, read_picture, save_rows
 from datadistill.tasks.task import Task, boxes_xywh, rows
 

@@ -5,7 +5,6 @@ Coordinates are continuous, as on the pictures' axes. COCO's keypoints are pixel
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -190,10 +189,3 @@ class Pen:
 
 def _on_paper(box: Bbox) -> Area:
     return Area(box.x0, box.y0, box.x1, box.y1)
-
-
-def by_image(annotations: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    groups = defaultdict(list)
-    for annotation in annotations:
-        groups[annotation["image_id"]].append(annotation)
-    return groups

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datadistill.annotations import by_image
 from datadistill.evaluate.label_quality import match_labels, mistakes
-from datadistill.report.drawing import WRONG, Unwritten, by_image, draw_annotations, draw_truth
+from datadistill.report.drawing import WRONG, Unwritten, draw_annotations, draw_truth
 from datadistill.report.picture_rows import Panel, PanelRow, join_sentences, read_picture, save_rows
 from datadistill.tasks.task import Task
 

@@ -35,8 +35,10 @@ def by_name(entries: Iterable[Mapping[str, Any]], name: str, what: str, where: s
     for entry in entries:
         if entry["name"] == name:
             return entry
-    near = difflib.get_close_matches(str(name), [entry["name"] for entry in entries], 1, cutoff=0.4)
-    raise UserError(f"{where}: there is no {what} named {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    names = [entry["name"] for entry in entries]
+    near = difflib.get_close_matches(str(name), names, 1, cutoff=0.4)
+    advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+    raise UserError(f"{where}: there is no {what} named {name!r}; {advice}")
 
 
 def splits_of(
