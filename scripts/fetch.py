@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datadistill.data.downloads import check_space, choose, fetch_all, gigabytes, is_complete, read_downloads
+from datadistill.data.downloads import check_space, choose, fetch_all, is_complete, read_downloads
 from datadistill.errors import run_script
-from datadistill.files import write_json
+from datadistill.files import human_size, write_json
 
 
 def main() -> None:
@@ -25,10 +25,10 @@ def main() -> None:
     missing = [download for download in wanted if not is_complete(download, root)]
     for download in wanted:
         state = "to fetch" if download in missing else "there already"
-        size = gigabytes(download.size) if download.size else "size unknown"
+        size = human_size(download.size) if download.size else "size unknown"
         print(f"{download.name}: {state}, {size}, {download.url}")
     needed = check_space(missing, root, keep_archives=arguments.keep_archives)
-    print(f"{len(missing)} of {len(wanted)} to fetch; {gigabytes(needed)} of disk at the peak", flush=True)
+    print(f"{len(missing)} of {len(wanted)} to fetch; {human_size(needed)} of disk at the peak", flush=True)
     if arguments.dry_run:
         return
     records = fetch_all(wanted, root, keep_archives=arguments.keep_archives)

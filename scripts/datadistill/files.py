@@ -103,12 +103,12 @@ def require_space(path: str | Path, size: int, what: str) -> None:
         )
 
 
-def human_size(size: int) -> str:
+def human_size(size: float) -> str:
     """A number of bytes for people: 12 B, 3.4 kB, 5.6 MB, 7.8 GB."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} B"
+            return f"{size / factor:,.1f} {unit}"
+    return f"{size:.0f} B"
 
 
 def _umask() -> int:

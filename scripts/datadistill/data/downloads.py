@@ -177,15 +177,10 @@ def check_space(downloads: Sequence[Download], root: Path, *, keep_archives: boo
     if downloads and needed + _MARGIN > free:
         names = ", ".join(download.name for download in downloads)
         raise UserError(
-            f"{root}: {names} need{'s'[: len(downloads) == 1]} {gigabytes(needed + _MARGIN)}, "
-            f"{gigabytes(free)} are free; free some, or choose another data root"
+            f"{root}: {names} need{'s'[: len(downloads) == 1]} {human_size(needed + _MARGIN)}, "
+            f"{human_size(free)} are free; free some, or choose another data root"
         )
     return needed
-
-
-def gigabytes(size: int) -> str:
-    """A number of bytes for people."""
-    return f"{size / 1e9:.2f} GB" if size >= 1e7 else f"{size / 1e6:.2f} MB"
 
 
 def _record_path(download: Download, root: Path) -> Path:
@@ -265,7 +260,7 @@ def _transfer(download: Download, partial: Path, pause: float) -> None:
                 f"{download.url}: gave up after {_ATTEMPTS} attempts ({' '.join(str(reason).split())}); "
                 "what was fetched is kept, so the same command goes on from there"
             )
-        print(f"{download.name}: connection lost at {gigabytes(after)} ({reason}); trying again", file=sys.stderr)
+        print(f"{download.name}: connection lost at {human_size(after)} ({reason}); trying again", file=sys.stderr)
         time.sleep(pause * 2 ** (failures - 1))
 
 
@@ -300,7 +295,7 @@ def _transfer_once(download: Download, partial: Path) -> None:
                 f"{download.url}: the server announces {total} bytes, {download.size} are expected; "
                 "has the file changed?"
             )
-        label = f"fetching {download.file_name}" + (f" ({gigabytes(total)})" if total else "")
+        label = f"fetching {download.file_name}" + (f" ({human_size(total)})" if total else "")
         with open(partial, "r+b" if start else "wb") as stream:
             stream.seek(start)
             blocks = _read_blocks(response)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from datadistill.workflow.cost import Rates, gigabytes, hours, make_plan
+from datadistill.files import human_size
+from datadistill.workflow.cost import Rates, hours, make_plan
 from datadistill.workflow.experiments import Experiments
 
 _CONFIG_FOLDER = Path(__file__).resolve().parents[3] / "config"
@@ -18,7 +19,7 @@ def cost_here(experiments: Experiments, *, gpus: int) -> list[str]:
     whole = plan.run.whole
     said = [
         f"Cost: {whole.iterations:,} iterations of training, {whole.passes:,} passes over images, "
-        f"{gigabytes(whole.disk + plan.checkpoint)} of disk."
+        f"{human_size(whole.disk + plan.checkpoint)} of disk."
     ]
     narrow = any(backbone.startswith("timm:") for backbone in rates.assumed)
     device = rates.plain("gpu")

@@ -27,6 +27,7 @@ from datadistill.data.specs import (
 )
 from datadistill.data.voc import read_names
 from datadistill.errors import UserError
+from datadistill.files import human_size
 from datadistill.transforms import TestScale, Transform
 from datadistill.workflow.experiments import Experiments
 from datadistill.workflow.needs import Exists, needs_of, needs_of_run, nothing_exists, only
@@ -299,11 +300,11 @@ def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
         f"GPU-hours are those of one {rates.plain('gpu')}. What several tables rest on counts in each of them, and once in all.",
         "Tables and figures stand in the order in which they come cheapest: `adds` is what each has beyond those before it.",
         *_first_hours(plan, FIRST_HOURS),
-        f"While it trains, a model's checkpoint takes up to {gigabytes(plan.checkpoint)} more.",
+        f"While it trains, a model's checkpoint takes up to {human_size(plan.checkpoint)} more.",
     ]
     if plan.data:
-        listed = ", ".join(f"{name} {gigabytes(size)}" for name, size in plan.data.items())
-        facts.append(f"Data, beside that: {gigabytes(sum(plan.data.values()))} ({listed}).")
+        listed = ", ".join(f"{name} {human_size(size)}" for name, size in plan.data.items())
+        facts.append(f"Data, beside that: {human_size(sum(plan.data.values()))} ({listed}).")
     unknown = list(plan.run.whole.unknown)
     if unknown:
         facts.append(f"Not counted, because only the data tell how many images they have: splits {', '.join(unknown)}.")
@@ -329,7 +330,7 @@ def _summary(experiments: Experiments, plan: Plan, rates: Rates) -> str:
     disk = left.disk + plan.checkpoint + sum(plan.data.values())
     return (
         f"{hours(left.gpu_hours)}{done} GPU-hours of one {rates.plain('gpu')}: {hours(days)} days on the {machine}; "
-        f"{gigabytes(disk)} of disk, data included."
+        f"{human_size(disk)} of disk, data included."
     )
 
 
@@ -363,7 +364,7 @@ def _row(line: Line, step: Step[Result] | None) -> list[str]:
     steps = ["", ""] if step is None else [hours(step.hours), hours(step.total)]
     return [
         line.name, str(whole.models), str(whole.label_sets), f"{whole.images:,}", f"{whole.passes:,}", f"{whole.iterations:,}",
-        hours(whole.gpu_hours), gigabytes(whole.disk), *steps, str(left.models), str(left.label_sets), hours(left.gpu_hours), gigabytes(left.disk),
+        hours(whole.gpu_hours), human_size(whole.disk), *steps, str(left.models), str(left.label_sets), hours(left.gpu_hours), human_size(left.disk),
     ]  # fmt: skip
 
 
@@ -372,11 +373,6 @@ def hours(value: float) -> str:
     if 0 < value < 0.01:
         return "< 0.01"
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def gigabytes(size: float) -> str:
-    """Bytes for people."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def _rate_rows(rates: Rates) -> list[list[str]]:
