@@ -9,6 +9,8 @@ photographs, boxes and transforms:
 - `network alone`: the calls of the network that `refine` made, with its inputs at hand: no reading, resizing, averaging
   or decoding.
 
+`ours` on sizes that it sees for the first time, beside its later passes, is what a new image size costs.
+
 Every ratio is the median over rounds, so that what else the machine does falls on both sides. The price of bfloat16, for a trained model:
 boxes and keypoints of the plain pass that change, and AP with either.
 """
@@ -43,7 +45,7 @@ PHOTOS = ROOT.parent / "shared" / "data" / "coco-mini"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--config", type=Path, default=ROOT / "config" / "coco-mini.yaml", help="network and transforms"
+        "--config", type=Path, default=ROOT / "benchmarks" / "people.yaml", help="network and transforms"
     )
     parser.add_argument("--model", type=Path, help="a trained model.pth of that network; else its heads are random")
     parser.add_argument("--photos", type=Path, default=PHOTOS, help="folder with images/ and annotations/ of coco-mini")
@@ -259,6 +261,7 @@ class Bench:
             )
 
         calls: dict[str, list[tuple[Any, ...]]] = {precision: [] for precision in self.arguments.precisions}
+        first: dict[str, float] = {}
         network = refining._Refinement._heatmaps
         for precision, made in calls.items():
 
@@ -268,7 +271,7 @@ class Bench:
 
             refining._Refinement._heatmaps = recorded  # type: ignore[method-assign]
             try:
-                ours_in(precision)()
+                first[precision] = self._seconds(ours_in(precision))
             finally:
                 refining._Refinement._heatmaps = network  # type: ignore[method-assign]
 
@@ -287,12 +290,17 @@ class Bench:
         for precision in calls:
             sides |= {f"ours {precision}": ours_in(precision), f"network alone {precision}": alone(precision)}
         times = self._rounds(sides, warm=0)
+        ratios = {f"{above} / {below}": _ratio(times[above], times[below]) for above, below in _compared(calls)}
+        for precision, seconds in first.items():
+            ratios[f"first pass / later ones, ours {precision}"] = seconds / statistics.median(
+                times[f"ours {precision}"]
+            )
         return {
             "images": len(images),
             "boxes": len(given),
             "transforms": len(self.refinement.transforms),
             "seconds_per_image": {name: statistics.median(values) / len(images) for name, values in times.items()},
-            "ratios": {f"{above} / {below}": _ratio(times[above], times[below]) for above, below in _compared(calls)},
+            "ratios": ratios,
         }
 
     def _loop(self, model: torch.nn.Module, images: list[dict[str, Any]], boxes: Any, given: Any) -> None:
