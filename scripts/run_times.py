@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--note", required=True, help="what data this is from")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args()
-    jobs, times = read_job_times(arguments.benchmarks), read_cpu_times_of(arguments.logs)
+    jobs, times = read_job_times(arguments.benchmarks, arguments.logs), read_cpu_times_of(arguments.logs)
     with atomic_write(arguments.output) as stream:
         stream.write(run_times_page(jobs, note=arguments.note, cpu_times=times))
 

@@ -79,7 +79,7 @@ def test_a_log_of_several_processes_and_tries(tmp_path: Path) -> None:
         "CPU time: 3.00 s until the work began (process 6)\n"
         "CPU time: 4.00 s until the work began (process 7)\n"
         "CPU time: 8.00 s until the work began (process 7)\n"
-        "CPU time: 30.00 s in all, 1.00 s until main began (process 7)\n"
-        "CPU time: 20.50 s in all, 1.00 s until main began (process 6)\n"
+        "CPU time: 30.00 s in all, 1.00 s until main began, 700 MB of memory (process 7)\n"
+        "CPU time: 20.50 s in all, 1.00 s until main began, 700 MB of memory (process 6)\n"
     )
-    assert read_cpu_times(log) == [CpuTime(30.0, 4.0), CpuTime(20.5, 3.0)]
+    assert read_cpu_times(log) == [CpuTime(30.0, 4.0, 700.0), CpuTime(20.5, 3.0, 700.0)]

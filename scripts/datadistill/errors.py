@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 from datadistill.cpu_time import cpu_seconds, work_ended
+from datadistill.warm_start import handed_over
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a write fails with on a full disk, a full quota, and beyond the limit on the size of files (`ulimit -f`)."""
@@ -18,11 +19,14 @@ class UserError(Exception):
     """Something a user can put right: the message names the file, the key or the image, and what to do."""
 
 
-def run_script(main: Callable[[], int | None]) -> None:
+def run_script(main: Callable[[], int | None], *, vision: bool = False) -> None:
     """Call a script's `main` and exit: a `UserError` becomes one sentence on standard error and exit status 2.
 
-    So does what the machine refuses: a file that may not be read or written, and a full disk.
+    So does what the machine refuses: a file that may not be read or written, and a full disk. `vision`: `main` imports torch, and
+    a process that has imported it may do the work, if one waits (warm_start.py).
     """
+    if vision and (status := handed_over()) is not None:
+        sys.exit(status)
     began = cpu_seconds()
     try:
         status = main() or 0

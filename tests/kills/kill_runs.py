@@ -2,7 +2,8 @@
 
     python tests/kills/kill_runs.py --kills 20 --seed 1
 
-After each kill the same command runs again in the same folder, until it ends; then a new folder begins. In the end all files
+After each kill the same command runs again in the same folder, until it ends; then a new folder begins: by turns of `snakemake`
+and of `scripts/run.py`, as `make` calls it, whose jobs share their imports (warm_start.py). In the end all files
 but logs and times must be those of the undisturbed run, to the byte, and no file of a job that Snakemake saw finished may have
 been written again. Minutes; `make test-kills` calls it.
 """
@@ -29,6 +30,8 @@ JOB = re.compile(r"^(?:local)?rule \w+:\n((?:    .*\n)+)", re.MULTILINE)
 FINISHED = re.compile(r"^Finished jobid: (\d+)", re.MULTILINE)
 # How long things took, and where.
 TIMES = ("logs", "benchmarks")
+SNAKEMAKE = ("-m", "snakemake")
+RUN = (str(REPOSITORY / "scripts" / "run.py"),)
 
 
 def small_config(folder: Path) -> Path:
@@ -43,10 +46,11 @@ def small_config(folder: Path) -> Path:
 
 @dataclass
 class Run:
-    """A working directory, and what was seen finished in it."""
+    """A working directory, what runs in it (`program`: arguments of Python), and what was seen finished in it."""
 
     directory: Path
     config: Path
+    program: tuple[str, ...] = SNAKEMAKE
     finished: dict[Path, int] = field(default_factory=dict)
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -54,13 +58,15 @@ class Run:
         arguments = ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", str(self.config)]
         unlock = [sys.executable, str(REPOSITORY / "scripts" / "unlock.py"), *arguments]
         subprocess.run(unlock, cwd=self.directory, check=True, capture_output=True)
-        line = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
+        line = [sys.executable, *self.program, *arguments, "--cores", "2"]
         with open(self.directory / "snakemake.log", "wb") as log:
             return subprocess.Popen(line, cwd=self.directory, stdout=log, stderr=log, start_new_session=True)
 
     def note_finished(self) -> None:
         """Remember the files of the jobs that ended; none of them may have been written since it was first seen."""
-        text = (self.directory / "snakemake.log").read_text(errors="replace")
+        # Snakemake's own words, whatever is shown of them.
+        logs = sorted((self.directory / ".snakemake" / "log").glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
+        text = logs[-1].read_text(errors="replace") if logs else ""
         done = set(FINISHED.findall(text))
         for body in JOB.findall(text):
             fields = dict(re.findall(r"^    ([a-z]+): (.*)$", body, re.MULTILINE))
@@ -124,7 +130,7 @@ def main() -> None:
         kinds = ["any moment", "in training", "any moment", "after training"]
         while kills < arguments.kills:
             rounds += 1
-            run = Run(folder / f"round{rounds}", config)
+            run = Run(folder / f"round{rounds}", config, RUN if rounds % 2 else SNAKEMAKE)
             run.directory.mkdir()
             while True:
                 process = run.start()
@@ -141,7 +147,10 @@ def main() -> None:
                 kill(process)
                 run.note_finished()
                 kills += 1
-                print(f"kill {kills}: {kind}, {len(run.finished)} files of finished jobs", flush=True)
+                print(
+                    f"kill {kills} of {Path(run.program[-1]).stem}: {kind}, {len(run.finished)} files of finished jobs",
+                    flush=True,
+                )
             found = run.results()
             different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
             assert not different, f"round {rounds}: {different}"

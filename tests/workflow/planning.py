@@ -28,12 +28,13 @@ class Job:
     reason: str
 
 
-def snakemake(directory: Path, *arguments: str, config: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a directory of its own, on the repository's Snakefile."""
+def snakemake(
+    directory: Path, *arguments: str, config: Path | None = None, program: tuple[str, ...] = ("-m", "snakemake")
+) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a directory of its own, on the repository's Snakefile; `program`: what Python is given instead."""
     line = [
         sys.executable,
-        "-m",
-        "snakemake",
+        *program,
         "--snakefile",
         str(REPOSITORY / "Snakefile"),
         "--directory",

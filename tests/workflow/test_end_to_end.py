@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from planning import CONFIG_FOLDER, plan, rules, snakemake
+from planning import CONFIG_FOLDER, REPOSITORY, plan, rules, snakemake
 from pycocotools.coco import COCO
 
 from datadistill.workflow.config import load_config
@@ -99,6 +99,24 @@ def test_models_and_their_records_are_complete(place: Path, experiments: Experim
 def test_a_second_run_does_nothing(place: Path) -> None:
     done = run(place)
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_jobs_that_share_their_imports_make_the_same_files(place: Path, tmp_path: Path) -> None:
+    """`make` runs Snakemake through scripts/run.py, whose jobs begin in a process that has imported torch (warm_start.py)."""
+
+    def results(directory: Path) -> dict[str, bytes]:
+        root = directory / "results" / "smallest"
+        files = {path.relative_to(root): path for path in root.rglob("*") if path.is_file()}
+        return {
+            str(name): path.read_bytes() for name, path in files.items() if name.parts[0] not in ("logs", "benchmarks")
+        }
+
+    program = (str(REPOSITORY / "scripts" / "run.py"),)
+    done = snakemake(tmp_path, "--cores", "2", config=SMALLEST, program=program)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    alone, shared = results(place), results(tmp_path)
+    assert sorted(alone) == sorted(shared)
+    assert [name for name in alone if alone[name] != shared[name]] == []
 
 
 def test_no_model_was_shown_an_image_it_is_scored_on(place: Path, experiments: Experiments) -> None:

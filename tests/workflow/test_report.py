@@ -142,6 +142,20 @@ def test_run_times_add_up(tmp_path: Path) -> None:
     assert ["two", "60 min", "1.5 GB"] in rows
 
 
+def test_memory_of_a_process_that_is_no_descendant_is_what_its_log_says(tmp_path: Path) -> None:
+    for name, text in {
+        "benchmarks/predict/p/0-of-2.tsv": "s\th:m:s\tmax_rss\n30.0\t0:00:30\t15.9\n",
+        "logs/predict/p/0-of-2.log": "CPU time: 5.00 s in all, 0.10 s until main began, 812 MB of memory (process 8)\n",
+        "benchmarks/gate/small.tsv": "s\th:m:s\tmax_rss\n2.0\t0:00:02\t58.5\n",
+        "logs/gate/small.log": "12 boxes\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    jobs = read_job_times(tmp_path / "benchmarks", tmp_path / "logs")
+    assert [(job.rule, job.megabytes) for job in jobs] == [("gate", 58.5), ("predict", 812.0)]
+
+
 def test_a_run_counts_its_models_label_sets_and_process_starts() -> None:
     rules = ["split", "train", "train", "predict", "predict", "predict", "annotate"]
     jobs = [JobTime(rule, str(i), 1.0, None) for i, rule in enumerate(rules)]
@@ -153,9 +167,9 @@ def test_the_share_of_starts_is_told_in_one_line(tmp_path: Path) -> None:
     """Of 40 s of training 4 s, of 10 s of prediction in two shards 6 s, before the work began."""
     for name, text in {
         "train/one": "CPU time: 4.00 s until the work began (process 7)\niteration 1\nCPU time: 40.00 s in all, 1.00 s until main "
-        "began (process 7)\n",
-        "predict/p/0-of-2": "CPU time: 5.00 s in all, 3.00 s until main began (process 8)\n",
-        "predict/p/1-of-2": "CPU time: 5.00 s in all, 3.00 s until main began (process 9)\n",
+        "began, 700 MB of memory (process 7)\n",
+        "predict/p/0-of-2": "CPU time: 5.00 s in all, 3.00 s until main began, 700 MB of memory (process 8)\n",
+        "predict/p/1-of-2": "CPU time: 5.00 s in all, 3.00 s until main began, 700 MB of memory (process 9)\n",
         "split/old": "56 images\n",
     }.items():
         path = tmp_path / f"{name}.log"

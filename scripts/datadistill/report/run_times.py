@@ -24,21 +24,23 @@ class JobTime:
     megabytes: float | None
 
 
-def read_job_times(folder: str | Path) -> list[JobTime]:
-    """All benchmark files below `folder`/{rule}/, sorted by rule and name; one that is empty or torn is left out."""
+def read_job_times(folder: str | Path, logs: str | Path | None = None) -> list[JobTime]:
+    """All benchmark files below `folder`/{rule}/, sorted by rule and name; one that is empty or torn is left out.
+
+    Snakemake sees the memory of its own descendants alone; what a job's log below `logs`/{rule}/ says of it counts, too.
+    """
     found = []
     for path in sorted(Path(folder).rglob("*.tsv")):
         rule, *rest = path.relative_to(folder).with_suffix("").parts
         with open(path, encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
+        told = read_cpu_times(Path(logs, path.relative_to(folder)).with_suffix(".log")) if logs else []
         for row in rows:
             seconds, memory = row.get("s"), row.get("max_rss")
             if seconds not in (None, *_MISSING):
-                found.append(
-                    JobTime(
-                        rule, "/".join(rest), float(seconds), None if memory in (None, *_MISSING) else float(memory)
-                    )
-                )
+                seen = [] if memory in (None, *_MISSING) else [float(memory or 0)]
+                megabytes = max([*seen, *(time.megabytes for time in told)], default=None)
+                found.append(JobTime(rule, "/".join(rest), float(seconds), megabytes))
     return found
 
 

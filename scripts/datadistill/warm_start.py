@@ -1,0 +1,309 @@
+"""Jobs that begin where torch and detectron2 are imported already, instead of importing them once more.
+
+A start of a vision job costs 4 to 6 seconds of a processor, nearly all of it imports, and a run of many small models is mostly
+starts. `scripts/run.py` therefore keeps a process beside Snakemake that imports them once and waits, as Python's own
+`multiprocessing.forkserver` does for programs that know of each other. A job hands over its arguments, folder, environment and
+standard streams; the waiting process forks, and the fork is the job. The job's first process stays: it passes signals on and ends
+as the fork ended, so that Snakemake sees no difference.
+
+A job that finds nobody waiting, has another Python (a conda environment), is one of several processes of a training or is no
+descendant of `scripts/run.py` (a scheduler's job) starts by itself, as under a bare `snakemake`. So does everything where there is
+an Nvidia GPU: CUDA and forks don't go together well, and there starts don't matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import runpy
+import selectors
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+VARIABLE = "DATADISTILL_WARM_START"
+"""Names the socket, for jobs; `off` keeps `scripts/run.py` from starting the process."""
+VISION = ("datadistill.train.loop", "datadistill.label.predict", "datadistill.label.refine")
+"""What is imported before the first fork."""
+
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_LENGTH = struct.Struct("!I")
+_STATUS = struct.Struct("!i")
+_DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
+
+
+# --- the job's first process ----------------------------------------------------------------------------------------------
+
+
+def handed_over() -> int | None:
+    """Let the waiting process do this program's work, and return its exit status; None: nobody does, go on.
+
+    A fork that a signal ended ends this process by the same signal.
+    """
+    path = os.environ.get(VARIABLE)
+    if not path or "LOCAL_RANK" in os.environ:
+        return None
+    work = {
+        "argv": [os.path.abspath(sys.argv[0]), *sys.argv[1:]],
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+    }
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        try:
+            line.connect(path)
+            message = json.dumps({"python": _python(), **work}).encode()
+            socket.send_fds(line, [_LENGTH.pack(len(message))], [0, 1, 2])
+            line.sendall(message)
+        except OSError:
+            return None
+        # Each byte is the number of a signal; the first one that comes back says whether there is a fork.
+        for number in _PASSED_ON:
+            signal.signal(number, lambda number, _: line.sendall(bytes([number])))
+        if _exactly(line, 1) != b"\1":
+            for number in _PASSED_ON:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            return None
+        status = _exactly(line, _STATUS.size)
+    if status is None:
+        print("error: the process that began this job was killed; run it again", file=sys.stderr, flush=True)
+        return 1
+    (code,) = _STATUS.unpack(status)
+    if code < 0:
+        if -code not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return int(code)
+
+
+# --- beside Snakemake -----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def waiting(modules: Sequence[str] = VISION) -> Iterator[None]:
+    """Keep a process that waits for jobs of this one, which imports `modules` when the first comes.
+
+    It ends when this process has ended and so have its jobs. Nothing is kept where there is an Nvidia GPU.
+    """
+    if os.environ.get(VARIABLE) == "off" or Path("/dev/nvidiactl").exists() or not Path("/proc/self/stat").exists():
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="datadistill-")
+    path = os.path.join(folder, "jobs")
+    command = [sys.executable, "-P", "-m", "datadistill.warm_start", path, str(os.getpid()), *modules]
+    # Jobs set the number of their threads themselves; libraries that read it when they are loaded start none.
+    alone = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, **alone, "PYTHONPATH": os.pathsep.join(paths)}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    lifeline, answer = process.stdin, process.stdout
+    assert lifeline is not None
+    assert answer is not None
+    try:
+        if answer.readline():
+            os.environ[VARIABLE] = path
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        answer.close()
+        lifeline.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        # Forks of a killed Snakemake go on to their end, as other jobs do.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+
+
+# --- the waiting process --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a job handed over: its request, its standard streams."""
+
+    work: dict[str, Any]
+    streams: list[int]
+
+
+class _Waiting:
+    """Listens at `path` for jobs of descendants of process `owner`; standard input ends with that process."""
+
+    def __init__(self, path: str, owner: int, modules: Sequence[str]) -> None:
+        self.process, self.owner, self.modules = os.getpid(), owner, modules
+        self.lines: dict[int, socket.socket] = {}
+        self.selector = selectors.DefaultSelector()
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(path)
+        self.listener.listen(128)
+        self.ended, wake = os.pipe()
+        for end in (self.ended, wake):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        self.selector.register(0, selectors.EVENT_READ, self._alone)
+        self.selector.register(self.ended, selectors.EVENT_READ, self._reap)
+
+    def next_job(self) -> _Job | None:
+        """In a fork, its job; in the waiting process None, when nobody is left who could ask, and no fork runs."""
+        while self.listener.fileno() >= 0 or self.lines:
+            for key, _ in self.selector.select():
+                # An event may have ended what another one of the same moment was about.
+                if key.fileobj in self.selector.get_map() and (job := key.data(key.fileobj)):
+                    return job
+        return None
+
+    def _alone(self, _: Any) -> None:
+        """Snakemake has ended: no new jobs."""
+        self.selector.unregister(0)
+        self.selector.unregister(self.listener)
+        self.listener.close()
+
+    def _accept(self, _: Any) -> _Job | None:
+        line = self.listener.accept()[0]
+        # A job that was stopped in the middle of a sentence must not stop the others.
+        line.settimeout(10)
+        streams: list[int] = []
+        try:
+            header, streams, *_ = socket.recv_fds(line, _LENGTH.size, 3)
+            message = _exactly(line, _LENGTH.unpack(header)[0])
+            work = json.loads(message or b"null")
+            taken = bool(work) and len(streams) == 3 and work["python"] == _python() and self._is_ours(line)
+            for module in self.modules if taken else ():
+                importlib.import_module(module)
+        except (OSError, ValueError, struct.error, ImportError):
+            # A job that is left alone says itself, and better, what is missing.
+            taken = False
+        if not taken:
+            _close(*streams)
+            line.close()
+            return None
+        pid = os.fork()
+        if pid == 0:
+            self._leave()
+            line.close()
+            return _Job(work, streams)
+        # Here, too, so that it is done before the first signal.
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
+        _close(*streams)
+        self.lines[pid] = line
+        self.selector.register(line, selectors.EVENT_READ, lambda line, pid=pid: self._hear(line, pid))
+        with contextlib.suppress(OSError):
+            line.sendall(b"\1")
+        return None
+
+    def _hear(self, line: socket.socket, pid: int) -> None:
+        """Signals for a fork; nothing at all: who asked for it was killed, and so is the fork with what it began."""
+        try:
+            numbers = line.recv(64)
+        except OSError:
+            numbers = b""
+        for number in numbers or bytes([signal.SIGKILL]):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, number)
+        if not numbers:
+            self.selector.unregister(line)
+
+    def _reap(self, _: Any) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.ended, 4096)
+        while self.lines:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            line = self.lines.pop(pid)
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(line)
+            with contextlib.suppress(OSError):
+                line.sendall(_STATUS.pack(os.waitstatus_to_exitcode(status)))
+            line.close()
+
+    def _is_ours(self, line: socket.socket) -> bool:
+        """Whether who asks descends from the owner: what a scheduler began, with its own limits, does not."""
+        pid = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        while pid > 1 and pid != self.owner:
+            try:
+                # The name, in parentheses, may hold anything.
+                pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+            except OSError:
+                return False
+        return bool(pid == self.owner)
+
+    def _leave(self) -> None:
+        """In a fork: give up everything of the waiting process."""
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != self.process:
+            os._exit(1)
+        os.setpgid(0, 0)
+        wake = signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.selector.close()
+        self.listener.close()
+        for line in self.lines.values():
+            line.close()
+        _close(self.ended, wake)
+
+
+def _begin(job: _Job) -> NoReturn:
+    """Be the job: run its script as if Python had been started with it."""
+    for number, stream in enumerate(job.streams):
+        os.dup2(stream, number)
+    _close(*job.streams)
+    os.environ.clear()
+    os.environ.update(job.work["environment"])
+    del os.environ[VARIABLE]
+    os.chdir(job.work["folder"])
+    sys.argv = job.work["argv"]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.exit(0)
+
+
+def _python() -> list[str]:
+    return [sys.prefix, sys.version]
+
+
+def _exactly(line: socket.socket, size: int) -> bytes | None:
+    """`size` bytes; None if the other side ends before."""
+    found = b""
+    while len(found) < size:
+        try:
+            more = line.recv(size - len(found))
+        except ConnectionError:
+            return None
+        if not more:
+            return None
+        found += more
+    return found
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def main() -> None:
+    path, owner, *modules = sys.argv[1:]
+    waits = _Waiting(path, int(owner), modules)
+    os.write(1, b"waiting\n")
+    # Standard output belongs to who began this; what forks say goes to streams of their own.
+    os.dup2(2, 1)
+    if job := waits.next_job():
+        _begin(job)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Jobs that a waiting process begins: the same to whoever started them, in output, status and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datadistill import warm_start
+from datadistill.warm_start import VARIABLE, waiting
+
+SCRIPTS = str(Path(warm_start.__file__).resolve().parents[1])
+pytestmark = pytest.mark.skipif(
+    Path("/dev/nvidiactl").exists(), reason="beside an Nvidia GPU every job starts by itself"
+)
+
+PROGRAM = """
+import json, os, signal, sys, time
+from datadistill.errors import UserError, run_script
+
+def main():
+    what = sys.argv[1]
+    if what == "tell":
+        print(json.dumps([sys.argv, os.getcwd(), os.environ.get("OWN"), os.environ.get("{variable}"), "decimal" in sys.modules]))
+        print("beside", file=sys.stderr)
+        print(sys.stdin.read(), end="")
+        return 3
+    if what == "bad":
+        raise UserError("a.json: no image")
+    if what == "stop":
+        signal.signal(signal.SIGTERM, lambda *_: (print("stopped", flush=True), sys.exit(7)))
+    open(sys.argv[2], "w").write(str(os.getpid()))
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(60)
+
+run_script(main, vision=True)
+""".replace("{variable}", VARIABLE)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+@pytest.fixture
+def socket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("PYTHONPATH", SCRIPTS)
+    with waiting(["decimal"]):
+        yield os.environ[VARIABLE]
+
+
+def start(program: Path, *arguments: str) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    command = [sys.executable, str(program), *arguments]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=program.parent)
+
+
+def forked(file: Path) -> int:
+    """The number of the process that wrote it into a file."""
+    end = time.monotonic() + 30
+    while not (file.exists() and file.read_text()):
+        assert time.monotonic() < end, "the fork did not begin"
+        time.sleep(0.05)
+    return int(file.read_text())
+
+
+def gone(process: int) -> bool:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_job_is_told_apart_by_nothing_but_what_was_imported(program: Path, socket: str) -> None:
+    os.environ["OWN"] = "a value \udce9"
+    try:
+        warm, cold = start(program, "tell", "x y", ""), start(program, "tell", "x y", "")
+        outputs = [warm.communicate("read\n"), cold.communicate("read\n")]
+        del os.environ[VARIABLE]
+        alone = start(program, "tell", "x y", "").communicate("read\n")
+    finally:
+        del os.environ["OWN"]
+    assert outputs[0] == outputs[1]
+    assert (warm.returncode, cold.returncode) == (3, 3)
+    assert outputs[0] == (alone[0].replace("false]", "true]"), alone[1])
+    assert "false]" in alone[0]
+
+
+def test_an_error_is_the_same_sentence_and_status(program: Path, socket: str) -> None:
+    process = start(program, "bad")
+    assert process.communicate() == ("", "error: a.json: no image\n")
+    assert process.returncode == 2
+
+
+def test_signals_reach_the_job_and_its_end_reaches_who_started_it(program: Path, socket: str, tmp_path: Path) -> None:
+    process = start(program, "stop", str(tmp_path / "pid"))
+    number = forked(tmp_path / "pid")
+    assert number != process.pid
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[0] == "stopped\n"
+    assert process.returncode == 7
+    dead = start(program, "die", str(tmp_path / "dead"))
+    assert dead.wait(30) == -signal.SIGSEGV
+
+
+def test_a_job_whose_first_process_is_killed_ends_at_once(program: Path, socket: str, tmp_path: Path) -> None:
+    process = start(program, "sleep", str(tmp_path / "pid"))
+    number = forked(tmp_path / "pid")
+    process.kill()
+    process.wait()
+    assert gone(number)
+    # Others are served as before.
+    assert start(program, "tell").communicate()[1] == "beside\n"
+
+
+def test_no_job_outlives_the_waiting_process(program: Path, socket: str, tmp_path: Path) -> None:
+    process = start(program, "sleep", str(tmp_path / "pid"))
+    number = forked(tmp_path / "pid")
+    parent = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(parent, signal.SIGKILL)
+    assert process.communicate()[1] == "error: the process that began this job was killed; run it again\n"
+    assert process.returncode == 1
+    assert gone(number)
+
+
+def test_jobs_go_on_when_nobody_waits_for_them_any_more(
+    program: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Snakemake was killed: what it began goes on, as any other job, and the waiting process ends after it."""
+    monkeypatch.setenv("PYTHONPATH", SCRIPTS)
+    monkeypatch.setattr(warm_start.subprocess.Popen, "wait", lambda *_: 0)
+    with waiting([]):
+        process = start(program, "stop", str(tmp_path / "pid"))
+        number = forked(tmp_path / "pid")
+        parent = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+    monkeypatch.undo()
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[0] == "stopped\n"
+    assert gone(parent)
+
+
+def test_who_is_no_descendant_of_the_owner_starts_by_itself(
+    program: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a scheduler's job is none: it has limits and a way to be cancelled of its own."""
+    monkeypatch.setenv("PYTHONPATH", SCRIPTS)
+    path = tmp_path / "jobs"
+    owner = subprocess.Popen(["sleep", "60"])
+    command = [sys.executable, "-P", "-m", "datadistill.warm_start", str(path), str(owner.pid), "decimal"]
+    waits = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert waits.stdout.readline() == b"waiting\n"
+        monkeypatch.setenv(VARIABLE, str(path))
+        process = start(program, "tell")
+        assert "false]" in process.communicate()[0]
+        assert process.returncode == 3
+        # One of several processes of a training, too; and whatever finds nobody.
+        monkeypatch.setenv("LOCAL_RANK", "0")
+        assert start(program, "tell").communicate()[1] == "beside\n"
+        monkeypatch.delenv("LOCAL_RANK")
+        monkeypatch.setenv(VARIABLE, str(tmp_path / "nobody"))
+        assert "false]" in start(program, "tell").communicate()[0]
+    finally:
+        owner.kill()
+        owner.wait()
+        waits.stdin.close()
+        assert waits.wait(30) == 0
+
+
+def test_nothing_waits_where_that_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "off")
+    with waiting(["decimal"]):
+        assert os.environ[VARIABLE] == "off"
+
+
+def test_a_module_that_cannot_be_imported_leaves_jobs_to_themselves(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is said by the job, in its own words."""
+    monkeypatch.setenv("PYTHONPATH", SCRIPTS)
+    with waiting(["no_such_module"]):
+        process = start(program, "bad")
+        assert process.communicate()[1] == "error: a.json: no image\n"
+        assert process.returncode == 2
