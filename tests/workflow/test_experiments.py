@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from built import KINDS, Config, build, ids, model, named
 from datadistill.errors import UserError
 from datadistill.specs import PredictionsSpec, parse_spec
 from datadistill.workflow.experiments import Experiments
+from datadistill.workflow.figures import figure
 from datadistill.workflow.outputs import outputs
 from datadistill.workflow.rule_inputs import shard_pattern
 
@@ -33,6 +35,20 @@ def test_the_registry_holds_each_result_once(base: Experiments) -> None:
         "label_sets": 1,
         "evaluations": 3,
     }
+
+
+def test_a_fine_tuned_student_is_as_long_as_its_teacher_and_itself(smallest: Config) -> None:
+    named(smallest, "models", "teacher")["training"] = {"iterations": 5}
+    student = named(smallest, "models", "distilled")
+    student["training"] = {"iterations": 3}
+    assert model(build(smallest), "distilled").iterations_in_all == 3
+    student["initial"] = "teacher"
+    lengths = {"name": "lengths", "kind": "lengths", "models": ["teacher"], "references": ["distilled"]}
+    smallest["figures"] = [lengths]
+    [_, _, spec] = figure(build(smallest), "lengths").arguments
+    drawn = json.loads(spec)
+    assert [point["x"] for point in drawn["points"]] == [5]
+    assert [point["x"] for point in drawn["references"]] == [8]
 
 
 def test_batch_scale_is_linear_scaling(smallest: Config) -> None:

@@ -137,7 +137,8 @@ def lengths_figure(
 ) -> list[Path]:
     """Labelled-only training at several lengths, a thin line a seed and the mean, against what it is compared with.
 
-    `points` maps iterations to values. References with iterations are points with a bar, others are levels.
+    `points` maps iterations to values; those of a fine-tuned model are its teacher's and its own. References with
+    iterations are points with a bar, others are levels.
     """
     with style():
         figure = new_figure(5.8, 3.8)

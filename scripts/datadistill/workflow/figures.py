@@ -171,9 +171,9 @@ def _curve(experiments: Experiments, entry: Entry) -> Figure:
         )
     spec: dict[str, Any] = {"note": _note(experiments, entry)}
     if kind == "lengths":
-        spec["points"] = [{"x": m[0].spec.training.iterations, "evaluations": evaluations(name)} for name, m in models]
+        spec["points"] = [{"x": m[0].iterations_in_all, "evaluations": evaluations(name)} for name, m in models]
         spec["references"] = [
-            {"label": name, "evaluations": evaluations(name), "x": of_seeds[0].spec.training.iterations}
+            {"label": name, "evaluations": evaluations(name), "x": of_seeds[0].iterations_in_all}
             for name, of_seeds in _models(experiments, entry, "references")
         ]
     elif kind == "fractions":

@@ -182,6 +182,12 @@ class Model(Specified):
     def teacher(self) -> Model | None:
         return self.label_set.teacher if self.label_set else None
 
+    @property
+    def iterations_in_all(self) -> int:
+        """Its iterations and, where it goes on from its teacher's weights (fine-tuning), those of its teacher."""
+        before = self.teacher.iterations_in_all if self.teacher and self.spec.initial == "teacher" else 0
+        return self.spec.training.iterations + before
+
     @cached_property
     def learned_from(self) -> tuple[Split, ...]:
         """The splits that it learns from, directly or through its teachers."""
