@@ -193,7 +193,7 @@ def test_a_module_that_cannot_be_imported_leaves_jobs_to_themselves(
 ) -> None:
     """What is missing is said by the job, in its own words."""
     monkeypatch.setenv("PYTHONPATH", SCRIPTS)
-    with waiting(["no_such_module"]):
+    with waiting(["datadistill.no_such_module"]):
         process = start(program, "bad")
         assert process.communicate()[1] == "error: a.json: no image\n"
         assert process.returncode == 2

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -34,7 +35,7 @@ from typing import Any, NoReturn
 
 VARIABLE = "DATADISTILL_WARM_START"
 """Names the socket, for jobs; `off` keeps `scripts/run.py` from starting the process."""
-VISION = ("datadistill.train.loop", "datadistill.label.predict", "datadistill.label.refine")
+VISION = ("datadistill.train.loop", "datadistill.label.predict", "datadistill.label.refine", "timm")
 """What is imported before the first fork."""
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -100,7 +101,9 @@ def waiting(modules: Sequence[str] = VISION) -> Iterator[None]:
         return
     folder = tempfile.mkdtemp(prefix="datadistill-")
     path = os.path.join(folder, "jobs")
-    command = [sys.executable, "-P", "-m", "datadistill.warm_start", path, str(os.getpid()), *modules]
+    # What isn't installed is missed by the jobs that need it, if there are any.
+    there = [name for name in modules if importlib.util.find_spec(name.partition(".")[0])]
+    command = [sys.executable, "-P", "-m", "datadistill.warm_start", path, str(os.getpid()), *there]
     # Jobs set the number of their threads themselves; libraries that read it when they are loaded start none.
     alone = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]

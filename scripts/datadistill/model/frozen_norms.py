@@ -9,6 +9,7 @@ rounding of one multiplication.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -109,11 +110,10 @@ def _is_innermost(module: nn.Module) -> bool:
 def _functions() -> dict[type, Callable[..., torch.Tensor]]:
     """The kinds of convolution that can be folded, and the function of each."""
     functions: dict[type, Callable[..., torch.Tensor]] = {nn.Conv2d: functional.conv2d, Conv2d: functional.conv2d}
-    try:
-        from timm.layers.conv2d_same import Conv2dSame, conv2d_same
-    except ImportError:
-        return functions
-    return functions | {Conv2dSame: conv2d_same}
+    # A network of timm has imported it; importing it for others takes a second.
+    if timm := sys.modules.get("timm.layers.conv2d_same"):
+        functions[timm.Conv2dSame] = timm.conv2d_same
+    return functions
 
 
 def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
@@ -174,13 +174,8 @@ def _takers(ends: list[torch.autograd.graph.Node]) -> Counter[torch.autograd.gra
 def _is_separate_norm(module: nn.Module) -> bool:
     from torchvision.ops.misc import FrozenBatchNorm2d as TorchvisionFrozenBatchNorm2d
 
-    kinds: tuple[type, ...] = (TorchvisionFrozenBatchNorm2d,)
-    try:
-        from timm.layers.norm_act import FrozenBatchNormAct2d
-
-        kinds += (FrozenBatchNormAct2d,)
-    except ImportError:
-        pass
+    timm = sys.modules.get("timm.layers.norm_act")
+    kinds: tuple[type, ...] = (TorchvisionFrozenBatchNorm2d, *([timm.FrozenBatchNormAct2d] if timm else []))
     return type(module) in kinds
 
 
