@@ -44,7 +44,7 @@ demo: $(READY)  ## run the whole chain on the embedded, rendered data set, and p
 	@$(call start,--configfile config/demo.yaml,--cores $(CORES))
 	python scripts/show_results.py --config config/demo.yaml
 
-smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (22 minutes of CPU time)
+smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (12 minutes of CPU time)
 	@$(call start,--configfile config/smoke.yaml,--cores $(CORES))
 	python scripts/show_results.py --config config/smoke.yaml
 	echo "Time in all: $$((SECONDS / 60)) min $$((SECONDS % 60)) s"
