@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket as socketlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ def main():
     if what == "stop":
         signal.signal(signal.SIGTERM, lambda *_: (print("stopped", flush=True), sys.exit(7)))
     open(sys.argv[2], "w").write(str(os.getpid()))
+    if what == "work":
+        for _ in range(600):
+            with open(sys.argv[2] + ".worked", "a") as file:
+                file.write(".")
+            time.sleep(0.05)
     if what == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
     time.sleep(60)
@@ -71,6 +77,11 @@ def forked(file: Path) -> int:
         assert time.monotonic() < end, "the fork did not begin"
         time.sleep(0.05)
     return int(file.read_text())
+
+
+def state(process: int) -> str:
+    """The letter of Linux: T, stopped; Z, ended and not yet asked for."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def gone(process: int) -> bool:
@@ -115,6 +126,76 @@ def test_signals_reach_the_job_and_its_end_reaches_who_started_it(program: Path,
     assert process.returncode == 7
     dead = start(program, "die", str(tmp_path / "dead"))
     assert dead.wait(30) == -signal.SIGSEGV
+
+
+def test_what_a_job_began_is_left_to_the_job(program: Path, socket: str, tmp_path: Path) -> None:
+    """A training that is asked to stop must find the processes that read its images alive."""
+    program.write_text(
+        PROGRAM.replace(
+            'if what == "stop":',
+            "child = os.fork()\n    if child == 0:\n        time.sleep(60)\n    if what == 'stop':",
+        ).replace('print("stopped"', 'print(os.waitpid(child, os.WNOHANG), os.kill(child, 9), "stopped"')
+    )
+    process = start(program, "stop", str(tmp_path / "pid"))
+    forked(tmp_path / "pid")
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[0] == "(0, 0) None stopped\n"
+    assert process.returncode == 7
+
+
+def test_a_job_stops_and_goes_on_with_its_first_process(program: Path, socket: str, tmp_path: Path) -> None:
+    """Ctrl-Z, and `fg`."""
+    process = start(program, "work", str(tmp_path / "pid"))
+    number = forked(tmp_path / "pid")
+    worked = tmp_path / "pid.worked"
+
+    def wait_until(what: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while not what():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    wait_until(worked.exists)
+    process.send_signal(signal.SIGTSTP)
+    wait_until(lambda: state(number) == state(process.pid) == "T")
+    before = worked.stat().st_size
+    process.send_signal(signal.SIGCONT)
+    wait_until(lambda: worked.stat().st_size > before)
+    process.terminate()
+    assert process.wait(30) == -signal.SIGTERM
+
+
+def test_what_is_ignored_stays_ignored(program: Path, socket: str, tmp_path: Path) -> None:
+    """As after `nohup`."""
+    pipe = subprocess.PIPE
+    command = ["bash", "-c", f"trap '' HUP; exec {sys.executable} {program} stop {tmp_path / 'pid'}"]
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    number = forked(tmp_path / "pid")
+    process.send_signal(signal.SIGHUP)
+    os.kill(number, signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[0] == "stopped\n"
+    assert process.returncode == 7
+
+
+def test_signals_that_come_when_a_job_has_just_ended_harm_no_other(program: Path, socket: str, tmp_path: Path) -> None:
+    """While the waiting process is held up, one job ends and its first process is signalled: both are seen at once."""
+    jobs = [start(program, "sleep", str(tmp_path / name)) for name in "ab"]
+    first, _ = (forked(tmp_path / name) for name in "ab")
+    silent = socketlib.socket(socketlib.AF_UNIX)
+    silent.connect(socket)
+    time.sleep(0.3)
+    os.kill(first, signal.SIGKILL)
+    while state(first) != "Z":
+        time.sleep(0.02)
+    jobs[0].send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    silent.close()
+    assert jobs[0].wait(30) == -signal.SIGKILL
+    assert jobs[1].poll() is None
+    assert start(program, "tell").communicate()[1] == "beside\n"
+    jobs[1].terminate()
+    assert jobs[1].wait(30) == -signal.SIGTERM
 
 
 def test_a_job_whose_first_process_is_killed_ends_at_once(program: Path, socket: str, tmp_path: Path) -> None:

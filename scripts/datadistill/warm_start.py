@@ -38,7 +38,7 @@ VARIABLE = "DATADISTILL_WARM_START"
 VISION = ("datadistill.train.loop", "datadistill.label.predict", "datadistill.label.refine", "timm")
 """What is imported before the first fork."""
 
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 _LENGTH = struct.Struct("!I")
 _STATUS = struct.Struct("!i")
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
@@ -55,11 +55,10 @@ def handed_over() -> int | None:
     path = os.environ.get(VARIABLE)
     if not path or "LOCAL_RANK" in os.environ:
         return None
-    work = {
-        "argv": [os.path.abspath(sys.argv[0]), *sys.argv[1:]],
-        "folder": os.getcwd(),
-        "environment": dict(os.environ),
-    }
+    # As after `nohup`, or in the background of a shell.
+    ignored = [number for number in _PASSED_ON if signal.getsignal(number) == signal.SIG_IGN]
+    argv = [os.path.abspath(sys.argv[0]), *sys.argv[1:]]
+    work = {"argv": argv, "folder": os.getcwd(), "environment": dict(os.environ), "ignored": ignored}
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         try:
             line.connect(path)
@@ -69,11 +68,12 @@ def handed_over() -> int | None:
         except OSError:
             return None
         # Each byte is the number of a signal; the first one that comes back says whether there is a fork.
-        for number in _PASSED_ON:
-            signal.signal(number, lambda number, _: line.sendall(bytes([number])))
+        before = {number: signal.getsignal(number) for number in (*_PASSED_ON, signal.SIGTSTP) if number not in ignored}
+        for number in before:
+            signal.signal(number, lambda number, _: _pass_on(line, number))
         if _exactly(line, 1) != b"\1":
-            for number in _PASSED_ON:
-                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             return None
         status = _exactly(line, _STATUS.size)
     if status is None:
@@ -85,6 +85,14 @@ def handed_over() -> int | None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return int(code)
+
+
+def _pass_on(line: socket.socket, number: int) -> None:
+    """To the fork; Ctrl-Z stops both, as it would stop one."""
+    with contextlib.suppress(OSError):
+        line.sendall(bytes([signal.SIGSTOP if number == signal.SIGTSTP else number]))
+    if number == signal.SIGTSTP:
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 # --- beside Snakemake -----------------------------------------------------------------------------------------------------
@@ -99,7 +107,10 @@ def waiting(modules: Sequence[str] = VISION) -> Iterator[None]:
     if os.environ.get(VARIABLE) == "off" or Path("/dev/nvidiactl").exists() or not Path("/proc/self/stat").exists():
         yield
         return
-    folder = tempfile.mkdtemp(prefix="datadistill-")
+    # Names of sockets are short: 108 bytes.
+    folder = tempfile.mkdtemp(
+        prefix="datadistill-", dir=None if len(os.fsencode(tempfile.gettempdir())) < 70 else "/tmp"
+    )
     path = os.path.join(folder, "jobs")
     # What isn't installed is missed by the jobs that need it, if there are any.
     there = [name for name in modules if importlib.util.find_spec(name.partition(".")[0])]
@@ -162,10 +173,17 @@ class _Waiting:
         """In a fork, its job; in the waiting process None, when nobody is left who could ask, and no fork runs."""
         while self.listener.fileno() >= 0 or self.lines:
             for key, _ in self.selector.select():
-                # An event may have ended what another one of the same moment was about.
-                if key.fileobj in self.selector.get_map() and (job := key.data(key.fileobj)):
+                # Another event of the same moment may have ended what this one is about.
+                if self._is_registered(key.fileobj) and (job := key.data(key.fileobj)):
                     return job
         return None
+
+    def _is_registered(self, what: Any) -> bool:
+        try:
+            self.selector.get_key(what)
+        except (KeyError, ValueError):
+            return False
+        return True
 
     def _alone(self, _: Any) -> None:
         """Snakemake has ended: no new jobs."""
@@ -213,9 +231,12 @@ class _Waiting:
             numbers = line.recv(64)
         except OSError:
             numbers = b""
-        for number in numbers or bytes([signal.SIGKILL]):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, number)
+        # Signals are for the process that was asked for, as ever; those that it began itself are its own business.
+        with contextlib.suppress(ProcessLookupError):
+            for number in numbers:
+                os.kill(pid, number)
+            if not numbers:
+                os.killpg(pid, signal.SIGKILL)
         if not numbers:
             self.selector.unregister(line)
 
@@ -271,6 +292,8 @@ def _begin(job: _Job) -> NoReturn:
     del os.environ[VARIABLE]
     os.chdir(job.work["folder"])
     sys.argv = job.work["argv"]
+    for number in job.work["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
     runpy.run_path(sys.argv[0], run_name="__main__")
     sys.exit(0)
 
