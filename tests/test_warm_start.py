@@ -128,6 +128,73 @@ def test_signals_reach_the_job_and_its_end_reaches_who_started_it(program: Path,
     assert dead.wait(30) == -signal.SIGSEGV
 
 
+def test_a_signal_during_the_imports_ends_the_job(
+    program: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As it ends one that imports by itself; and when the imports are over, nothing of it runs."""
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([SCRIPTS, str(tmp_path)]))
+    with waiting(["slow_to_import"]):
+        process = start(program, "stop", str(tmp_path / "pid"))
+        time.sleep(0.8)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == -signal.SIGTERM
+        assert start(program, "tell").communicate()[1] == "beside\n"
+        assert not (tmp_path / "pid").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_right_after_the_fork_is_not_lost(
+    program: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The waiting process ignores it, the fork doesn't: between the two it is kept."""
+    monkeypatch.setattr(warm_start._Waiting, "__init__", lambda self: None)
+    waits = warm_start._Waiting()
+    waits.process = os.getpid()
+    reading, writing = os.pipe()
+
+    def leave(self: object) -> None:
+        os.kill(os.getpid(), number)
+        signal.signal(number, lambda *_: os.write(writing, b"seen"))
+
+    monkeypatch.setattr(warm_start._Waiting, "_leave", leave)
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        pid = waits._fork()
+        if pid == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+            time.sleep(0.1)
+            os._exit(0)
+        os.waitpid(pid, 0)
+    finally:
+        signal.signal(number, before)
+    os.set_blocking(reading, False)
+    assert os.read(reading, 10) == b"seen"
+
+
+def test_an_edited_file_of_the_project_is_seen(tmp_path: Path, program: Path) -> None:
+    """Forks of what was imported before would mix it with scripts of after."""
+    for name in ("__init__", "errors", "cpu_time", "warm_start"):
+        target = tmp_path / "scripts" / "datadistill" / f"{name}.py"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(Path(SCRIPTS, "datadistill", f"{name}.py").read_bytes())
+    host = f"""
+import subprocess, sys
+from datadistill.warm_start import waiting
+def job():
+    subprocess.run([sys.executable, {str(program)!r}, "tell"], stdin=subprocess.DEVNULL)
+with waiting(["datadistill.errors", "decimal"]):
+    job()
+    job()
+    open({str(tmp_path / "scripts/datadistill/cpu_time.py")!r}, "a").write("# edited\\n")
+    job()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "scripts")}
+    done = subprocess.run([sys.executable, "-c", host], env=environment, capture_output=True, text=True)
+    assert [line.rpartition(", ")[2] for line in done.stdout.splitlines()] == ["true]", "true]", "false]"], done.stderr
+
+
 def test_what_a_job_began_is_left_to_the_job(program: Path, socket: str, tmp_path: Path) -> None:
     """A training that is asked to stop must find the processes that read its images alive."""
     program.write_text(

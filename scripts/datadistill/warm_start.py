@@ -8,7 +8,7 @@ as the fork ended, so that Snakemake sees no difference.
 
 A job that finds nobody waiting, has another Python (a conda environment), is one of several processes of a training or is no
 descendant of `scripts/run.py` (a scheduler's job) starts by itself, as under a bare `snakemake`. So does everything where there is
-an Nvidia GPU: CUDA and forks don't go together well, and there starts don't matter.
+an Nvidia GPU: CUDA and forks don't go together well, and there starts don't matter. numpy's own threads are one in every fork.
 """
 
 from __future__ import annotations
@@ -58,23 +58,24 @@ def handed_over() -> int | None:
     # As after `nohup`, or in the background of a shell.
     ignored = [number for number in _PASSED_ON if signal.getsignal(number) == signal.SIG_IGN]
     argv = [os.path.abspath(sys.argv[0]), *sys.argv[1:]]
-    work = {"argv": argv, "folder": os.getcwd(), "environment": dict(os.environ), "ignored": ignored}
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         try:
-            line.connect(path)
+            work = {"argv": argv, "folder": os.getcwd(), "environment": dict(os.environ), "ignored": ignored}
             message = json.dumps({"python": _python(), **work}).encode()
+            line.connect(path)
+            # A stranger's socket (the name may have come to another machine) would be shown all that a job is told; and a job
+            # without one of its standard streams has this line in its place.
+            if _peer(line)[1] != os.geteuid() or line.fileno() <= 2:
+                return None
             socket.send_fds(line, [_LENGTH.pack(len(message))], [0, 1, 2])
             line.sendall(message)
         except OSError:
             return None
-        # Each byte is the number of a signal; the first one that comes back says whether there is a fork.
-        before = {number: signal.getsignal(number) for number in (*_PASSED_ON, signal.SIGTSTP) if number not in ignored}
-        for number in before:
-            signal.signal(number, lambda number, _: _pass_on(line, number))
+        # Until there is a fork, signals do to this process what they always do; a fork whose first process is gone is killed.
         if _exactly(line, 1) != b"\1":
-            for number, handler in before.items():
-                signal.signal(number, handler)
             return None
+        for number in {*_PASSED_ON, signal.SIGTSTP} - set(ignored):
+            signal.signal(number, lambda number, _: _pass_on(line, number))
         status = _exactly(line, _STATUS.size)
     if status is None:
         print("error: the process that began this job was killed; run it again", file=sys.stderr, flush=True)
@@ -88,7 +89,7 @@ def handed_over() -> int | None:
 
 
 def _pass_on(line: socket.socket, number: int) -> None:
-    """To the fork; Ctrl-Z stops both, as it would stop one."""
+    """To the fork, a byte a signal; Ctrl-Z stops both, as it would stop one."""
     with contextlib.suppress(OSError):
         line.sendall(bytes([signal.SIGSTOP if number == signal.SIGTSTP else number]))
     if number == signal.SIGTSTP:
@@ -107,19 +108,22 @@ def waiting(modules: Sequence[str] = VISION) -> Iterator[None]:
     if os.environ.get(VARIABLE) == "off" or Path("/dev/nvidiactl").exists() or not Path("/proc/self/stat").exists():
         yield
         return
-    # Names of sockets are short: 108 bytes.
-    folder = tempfile.mkdtemp(
-        prefix="datadistill-", dir=None if len(os.fsencode(tempfile.gettempdir())) < 70 else "/tmp"
-    )
-    path = os.path.join(folder, "jobs")
     # What isn't installed is missed by the jobs that need it, if there are any.
     there = [name for name in modules if importlib.util.find_spec(name.partition(".")[0])]
-    command = [sys.executable, "-P", "-m", "datadistill.warm_start", path, str(os.getpid()), *there]
-    # Jobs set the number of their threads themselves; libraries that read it when they are loaded start none.
+    # Jobs set the number of torch's threads themselves; other libraries read it when they are loaded, and start none.
     alone = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, **alone, "PYTHONPATH": os.pathsep.join(paths)}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    try:
+        # Names of sockets are short: 108 bytes.
+        long = len(os.fsencode(tempfile.gettempdir())) > 70
+        path = os.path.join(tempfile.mkdtemp(prefix="datadistill-", dir="/tmp" if long else None), "jobs")
+        command = [sys.executable, "-P", "-m", "datadistill.warm_start", path, str(os.getpid()), *there]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    except OSError:
+        # No room for it: jobs start by themselves, or say what is wrong.
+        yield
+        return
     lifeline, answer = process.stdin, process.stdout
     assert lifeline is not None
     assert answer is not None
@@ -131,7 +135,6 @@ def waiting(modules: Sequence[str] = VISION) -> Iterator[None]:
         os.environ.pop(VARIABLE, None)
         answer.close()
         lifeline.close()
-        shutil.rmtree(folder, ignore_errors=True)
         # Forks of a killed Snakemake go on to their end, as other jobs do.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
@@ -154,6 +157,7 @@ class _Waiting:
     def __init__(self, path: str, owner: int, modules: Sequence[str]) -> None:
         self.process, self.owner, self.modules = os.getpid(), owner, modules
         self.lines: dict[int, socket.socket] = {}
+        self.files: dict[str, tuple[int, int]] = {}
         self.selector = selectors.DefaultSelector()
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(path)
@@ -192,33 +196,30 @@ class _Waiting:
         self.listener.close()
 
     def _accept(self, _: Any) -> _Job | None:
-        line = self.listener.accept()[0]
-        # A job that was stopped in the middle of a sentence must not stop the others.
-        line.settimeout(10)
+        try:
+            line = self.listener.accept()[0]
+        except OSError:
+            return None
         streams: list[int] = []
         try:
-            header, streams, *_ = socket.recv_fds(line, _LENGTH.size, 3)
-            message = _exactly(line, _LENGTH.unpack(header)[0])
-            work = json.loads(message or b"null")
-            taken = bool(work) and len(streams) == 3 and work["python"] == _python() and self._is_ours(line)
-            for module in self.modules if taken else ():
-                importlib.import_module(module)
+            # A job that was stopped in the middle of a sentence must not stop the others.
+            line.settimeout(2)
+            taken = self._is_ours(line)
+            if taken:
+                header, streams, *_ = socket.recv_fds(line, _LENGTH.size, 3)
+                work = json.loads(_exactly(line, _LENGTH.unpack(header)[0]) or b"null")
+                taken = bool(work) and len(streams) == 3 and work["python"] == _python() and self._is_ready()
+            pid = self._fork() if taken else -1
         except (OSError, ValueError, struct.error, ImportError):
             # A job that is left alone says itself, and better, what is missing.
-            taken = False
-        if not taken:
-            _close(*streams)
-            line.close()
-            return None
-        pid = os.fork()
+            pid = -1
         if pid == 0:
-            self._leave()
             line.close()
             return _Job(work, streams)
-        # Here, too, so that it is done before the first signal.
-        with contextlib.suppress(OSError):
-            os.setpgid(pid, pid)
         _close(*streams)
+        if pid < 0:
+            line.close()
+            return None
         self.lines[pid] = line
         self.selector.register(line, selectors.EVENT_READ, lambda line, pid=pid: self._hear(line, pid))
         with contextlib.suppress(OSError):
@@ -232,8 +233,8 @@ class _Waiting:
         except OSError:
             numbers = b""
         # Signals are for the process that was asked for, as ever; those that it began itself are its own business.
-        with contextlib.suppress(ProcessLookupError):
-            for number in numbers:
+        with contextlib.suppress(OSError):
+            for number in {*_PASSED_ON, signal.SIGSTOP}.intersection(numbers):
                 os.kill(pid, number)
             if not numbers:
                 os.killpg(pid, signal.SIGKILL)
@@ -256,7 +257,7 @@ class _Waiting:
 
     def _is_ours(self, line: socket.socket) -> bool:
         """Whether who asks descends from the owner: what a scheduler began, with its own limits, does not."""
-        pid = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        pid = _peer(line)[0]
         while pid > 1 and pid != self.owner:
             try:
                 # The name, in parentheses, may hold anything.
@@ -264,6 +265,39 @@ class _Waiting:
             except OSError:
                 return False
         return bool(pid == self.owner)
+
+    def _is_ready(self) -> bool:
+        """Import what forks need; false from then on when a file of this project was edited: a fork would mix old and new."""
+        for module in self.modules:
+            importlib.import_module(module)
+        now = {}
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] == __package__ and (file := getattr(module, "__file__", None)):
+                found = os.stat(file)
+                now[file] = (found.st_mtime_ns, found.st_size)
+        self.files = self.files or now
+        return self.files == now
+
+    def _fork(self) -> int:
+        """`os.fork`, in which no signal is lost that comes before the fork has its own handlers."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
+            raise
+        if pid == 0:
+            try:
+                self._leave()
+            except BaseException:
+                # Never a second one that waits.
+                os._exit(1)
+            return 0
+        # Here, too, so that it is done before a fork is killed.
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
+        return pid
 
     def _leave(self) -> None:
         """In a fork: give up everything of the waiting process."""
@@ -294,8 +328,15 @@ def _begin(job: _Job) -> NoReturn:
     sys.argv = job.work["argv"]
     for number in job.work["ignored"]:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
     runpy.run_path(sys.argv[0], run_name="__main__")
     sys.exit(0)
+
+
+def _peer(line: socket.socket) -> tuple[int, int]:
+    """Process and user at the other side."""
+    pid, user, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, user
 
 
 def _python() -> list[str]:
@@ -329,6 +370,7 @@ def main() -> None:
     os.dup2(2, 1)
     if job := waits.next_job():
         _begin(job)
+    shutil.rmtree(os.path.dirname(path), ignore_errors=True)
 
 
 if __name__ == "__main__":
