@@ -88,4 +88,4 @@ def _check(origin: str, file: Path, found: str, expected: str | None, networks: 
 
 
 if __name__ == "__main__":
-    run_script(main, vision=True)
+    run_script(main, warm=True)

@@ -52,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_script(main, vision=True)
+    run_script(main, warm=True)

@@ -6,14 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from datadistill.cpu_time import work_begins
-from datadistill.data.leaks import check_drawn, read_drawn
-from datadistill.data.splits import read_images
-from datadistill.detections import load_shards
 from datadistill.errors import run_script
-from datadistill.evaluate.coco_metrics import score
-from datadistill.files import reading, write_json
-from datadistill.tasks.task import get_task
 
 
 def main() -> None:
@@ -27,6 +20,14 @@ def main() -> None:
     )
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args()
+
+    from datadistill.cpu_time import work_begins
+    from datadistill.data.leaks import check_drawn, read_drawn
+    from datadistill.data.splits import read_images
+    from datadistill.detections import load_shards
+    from datadistill.evaluate.coco_metrics import score
+    from datadistill.files import reading, write_json
+    from datadistill.tasks.task import get_task
 
     task = get_task(arguments.task)
     split = read_images(arguments.split)
@@ -43,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, warm=True)

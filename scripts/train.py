@@ -71,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_script(main, vision=True)
+    run_script(main, warm=True)

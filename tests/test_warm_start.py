@@ -46,7 +46,7 @@ def main():
         os.kill(os.getpid(), signal.SIGSEGV)
     time.sleep(60)
 
-run_script(main, vision=True)
+run_script(main, warm=True)
 """.replace("{variable}", VARIABLE)
 
 

@@ -19,13 +19,13 @@ class UserError(Exception):
     """Something a user can put right: the message names the file, the key or the image, and what to do."""
 
 
-def run_script(main: Callable[[], int | None], *, vision: bool = False) -> None:
+def run_script(main: Callable[[], int | None], *, warm: bool = False) -> None:
     """Call a script's `main` and exit: a `UserError` becomes one sentence on standard error and exit status 2.
 
-    So does what the machine refuses: a file that may not be read or written, and a full disk. `vision`: `main` imports torch, and
-    a process that has imported it may do the work, if one waits (warm_start.py).
+    So does what the machine refuses: a file that may not be read or written, and a full disk. `warm`: a process that
+    has imported the libraries may do the work, if one waits (warm_start.py); the script itself imports as little as it can.
     """
-    if vision and (status := handed_over()) is not None:
+    if warm and (status := handed_over()) is not None:
         sys.exit(status)
     began = cpu_seconds()
     try:

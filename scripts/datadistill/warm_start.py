@@ -35,7 +35,14 @@ from typing import Any, NoReturn
 
 VARIABLE = "DATADISTILL_WARM_START"
 """Names the socket, for jobs; `off` keeps `scripts/run.py` from starting the process."""
-VISION = ("datadistill.train.loop", "datadistill.label.predict", "datadistill.label.refine", "timm")
+LIBRARIES = (
+    "datadistill.train.loop",
+    "datadistill.label.predict",
+    "datadistill.label.refine",
+    "datadistill.evaluate.coco_metrics",
+    "pycocotools.cocoeval",
+    "timm",
+)
 """What is imported before the first fork."""
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
@@ -100,7 +107,7 @@ def _pass_on(line: socket.socket, number: int) -> None:
 
 
 @contextlib.contextmanager
-def waiting(modules: Sequence[str] = VISION) -> Iterator[None]:
+def waiting(modules: Sequence[str] = LIBRARIES) -> Iterator[None]:
     """Keep a process that waits for jobs of this one, which imports `modules` when the first comes.
 
     It ends when this process has ended and so have its jobs. Nothing is kept where there is an Nvidia GPU.
