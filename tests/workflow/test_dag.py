@@ -42,8 +42,23 @@ def test_snakemake_finds_nothing_to_improve(config: Path, workplace: Path) -> No
     assert "Lints for" not in done.stdout + done.stderr
 
 
-def test_runs_of_different_names_share_no_folder() -> None:
-    names = [yaml.safe_load(config.read_text(encoding="utf-8"))["run"] for config in CONFIGS]
+def test_configs_of_one_run_give_a_name_one_meaning() -> None:
+    """Two configs may share a run, and with it its folder; then a name in both stands for the same thing."""
+    meanings: dict[tuple[str, str, str], dict] = {}
+    for config in CONFIGS:
+        content = yaml.safe_load(config.read_text(encoding="utf-8"))
+        keys = ("splits", "weights", "transform_sets", "models", "label_sets")
+        items = [(key, item["name"], item) for key in keys for item in content.get(key, [])]
+        items += [(key, "", content[key]) for key in ("evaluate_on", "labelling", "defaults") if key in content]
+        for key, name, item in items:
+            assert meanings.setdefault((content["run"], key, name), item) == item, f"{config.name}: {key} {name}"
+
+
+def test_tables_and_figures_of_one_run_have_names_of_their_own() -> None:
+    names = []
+    for config in CONFIGS:
+        content = yaml.safe_load(config.read_text(encoding="utf-8"))
+        names += [(content["run"], item["name"]) for key in ("tables", "figures") for item in content.get(key, [])]
     assert len(set(names)) == len(names)
 
 
