@@ -22,7 +22,9 @@ os.environ.update(
     DATADISTILL_CPU_TIMES="1",
 )
 
-from datadistill.workflow.config import complete_config, read_config
+from snakemake.utils import update_config
+
+from datadistill.workflow.config import command_line_values, complete_config, read_config
 from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.figures import compared, explanation, figure
@@ -62,6 +64,7 @@ try:
     for path in CONFIG_FILES:
         # Snakemake takes the last of two equal keys without a word.
         read_config(path)
+    update_config(config, command_line_values(workflow.config_settings.config))
     CONFIG = complete_config(config)
     # Captions of the report read Snakemake's own.
     config.update({key: CONFIG[key] for key in ("data_note", "proxy", "figures")})

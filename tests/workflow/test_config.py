@@ -14,7 +14,7 @@ from datadistill.errors import UserError
 from datadistill.model.network import check_backbone
 from datadistill.report.published import load_published
 from datadistill.workflow import experiments as experiments_module
-from datadistill.workflow.config import complete_config, load_config
+from datadistill.workflow.config import command_line_values, complete_config, load_config
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.outputs import outputs, table_evaluations, table_spec
 
@@ -303,6 +303,21 @@ def test_a_file_that_holds_no_mapping_is_refused(tmp_path: Path, content: str) -
     path.write_text(content)
     with pytest.raises(UserError, match=r"mapping|not valid YAML"):
         load_config(path)
+
+
+def test_values_of_the_command_line_are_what_yaml_would_read() -> None:
+    given = {
+        "run": "7",
+        "seeds": ["1", 2],
+        "compute": {"train": {"threads": "4"}, "compress": "true"},
+        "columns": ["a", "null"],
+    }
+    assert command_line_values(given) == {
+        "run": "7",
+        "seeds": [1, 2],
+        "compute": {"train": {"threads": 4}, "compress": True},
+        "columns": ["a", None],
+    }
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -42,6 +42,13 @@ def test_snakemake_finds_nothing_to_improve(config: Path, workplace: Path) -> No
     assert "Lints for" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("given", "seeds"), [("seeds=[2]", {"2"}), ("seeds=['3', 4]", {"3", "4"})])
+def test_seeds_can_be_given_on_the_command_line(given: str, seeds: set[str], workplace: Path) -> None:
+    done = snakemake(workplace, "--dry-run", "--config", given, config=SMALLEST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(re.findall(r"_s(\d+)\.", done.stdout)) == seeds
+
+
 def test_configs_of_one_run_give_a_name_one_meaning() -> None:
     """Two configs may share a run, and with it its folder; then a name in both stands for the same thing."""
     meanings: dict[tuple[str, str, str], dict] = {}

@@ -66,6 +66,22 @@ def parse_config(text: str, path: str) -> Any:
         raise UserError(f"{path}: not valid YAML: {reason}") from None
 
 
+def command_line_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `--config KEY=VALUE` says, with the numbers, truths and nulls inside of lists and mappings as YAML reads them.
+
+    Snakemake hands those over as texts (`seeds=[2]` as `['2']`), and only what stands alone as a number.
+    """
+
+    def typed(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: typed(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [typed(part) for part in value]
+        return parse_config(value, "--config") if isinstance(value, str) else value
+
+    return {key: typed(value) if isinstance(value, Mapping | list) else value for key, value in values.items()}
+
+
 def load_config(path: str | Path) -> dict[str, Any]:
     """Read a YAML config, check it and fill in the defaults."""
     return complete_config(read_config(path))
