@@ -188,6 +188,19 @@ def test_the_text_says_what_is_not_known(smallest: Config) -> None:
     assert "upper bound" in text
 
 
+def test_the_text_says_where_exclude_makes_a_count_an_upper_bound(smallest: Config) -> None:
+    rates = Rates(RATES)
+
+    def text(config: Config) -> str:
+        experiments = build_experiments(complete_config(config))
+        return show_plan(experiments, make_plan(experiments, rates, DOWNLOADS, nothing_exists), rates)
+
+    assert "exclude" not in text(copy.deepcopy(smallest))
+    [pool] = [split for split in smallest["splits"] if split["name"] == "pool"]
+    pool["exclude"] = ["val"]
+    assert "Counted with the images that `exclude` leaves out, so an upper bound: splits pool." in text(smallest)
+
+
 def test_the_script_prints_a_plan_and_the_list(repository: Path) -> None:
     script = [sys.executable, str(repository / "scripts" / "plan.py"), "--config", str(CONFIG_FOLDER / "paper.yaml")]
     printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout

@@ -105,7 +105,8 @@ class Rates:
 
 @dataclass
 class Cost:
-    """Counts and costs of some results. `unknown` names splits whose size isn't known yet: they count as empty."""
+    """Counts and costs of some results. `unknown` names splits whose size isn't known yet: they count as empty; `uncut` those that
+    count with the images that an `exclude` leaves out."""
 
     models: int = 0
     iterations: int = 0
@@ -115,6 +116,7 @@ class Cost:
     gpu_hours: float = 0.0
     disk: float = 0.0
     unknown: dict[str, None] = field(default_factory=dict)
+    uncut: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,13 @@ class _Costs:
         images = self._counted[split]
         if images is None:
             cost.unknown[split.name] = None
+        elif _excludes(split):
+            cost.uncut[split.name] = None
         return images or 0
+
+
+def _excludes(split: Split) -> bool:
+    return bool(split.excluded) or any(_excludes(source) for source in split.sources)
 
 
 def count_images(split: Split) -> int | None:
@@ -308,6 +316,11 @@ def show_plan(experiments: Experiments, plan: Plan, rates: Rates) -> str:
     unknown = list(plan.run.whole.unknown)
     if unknown:
         facts.append(f"Not counted, because only the data tell how many images they have: splits {', '.join(unknown)}.")
+    uncut = list(plan.run.whole.uncut)
+    if uncut:
+        facts.append(
+            f"Counted with the images that `exclude` leaves out, so an upper bound: splits {', '.join(uncut)}."
+        )
     if rates.assumed:
         facts.append(f"No rates are known for {', '.join(rates.assumed)}: those of {rates.plain('fallback')} are used.")
     if any(m.spec.network.res2_channels for m in experiments.models.values()):
