@@ -128,7 +128,7 @@ def test_people_by_similarity():
     )
     report = label_quality(made, true, PEOPLE)
     assert report["boxes"]["overall"]["matched"] == 3
-    assert report["people"]["overall"] == {
+    assert report["poses"]["overall"] == {
         "truth": 3, "labels": 2, "matched": 1, "precision": 1 / 2, "recall": 1 / 3, "f1": 2 / 5,
     }  # fmt: skip
 
@@ -137,7 +137,7 @@ def test_labels_at_people_without_keypoints_are_ignored_for_keypoints_but_not_fo
     true = coco([image(1)], [person(1, (0, 0, 60, 100), visible=0)])
     made = coco([image(1)], [person(1, (0, 0, 60, 100))])
     report = label_quality(made, true, PEOPLE)
-    assert (report["people"]["ignored"], report["people"]["overall"]["labels"]) == (1, 0)
+    assert (report["poses"]["ignored"], report["poses"]["overall"]["labels"]) == (1, 0)
     assert report["boxes"]["overall"]["matched"] == 1
 
 

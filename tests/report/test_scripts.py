@@ -131,7 +131,7 @@ def test_label_quality_and_its_figure(world):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     reports = json.loads((world / "quality.json").read_text())
-    assert {name: report["people"]["overall"]["recall"] for name, report in reports.items()} == {"all": 1.0, "few": 0.5}
+    assert {name: report["poses"]["overall"]["recall"] for name, report in reports.items()} == {"all": 1.0, "few": 0.5}
     assert NOTE in (world / "quality.md").read_text()
     drawn = run("make_figure.py", "label-quality", "--quality", "quality.json", "--output-stem", "f/q", where=world)
     assert drawn.returncode == 0, drawn.stderr

@@ -91,7 +91,7 @@ def check_coco(
     if annotated and not known_task.keep_for_training(a for a in annotations if a is not None):
         raise UserError(
             f"{name}: none of its {len(data['annotations'])} annotations is one to learn from or to be scored by (task {task}); "
-            "crowds and people without a labelled keypoint are none"
+            "crowds and instances without a labelled keypoint are none"
         )
     return {
         "info": dict(data["info"]) if isinstance(data.get("info"), Mapping) else {},

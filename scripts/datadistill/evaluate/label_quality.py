@@ -89,7 +89,7 @@ def label_quality(labels: Mapping[str, Any], truth: Mapping[str, Any], task: Tas
       `labels` (how many, without ignored ones), `matched`, `precision`, `recall`, `f1` (None where undefined), and
       `mean`: the unweighted mean of these three over categories that have true instances and where they are defined
       (precision: where there are labels), `mean_over`: of how many categories.
-    - the same by the task's own similarity, if it has one, under that one's name (`people`, by OKS);
+    - the same by the task's own similarity, if it has one, under that one's name (`poses`, by OKS);
     - what the task adds about parts (`Task.part_quality`), on instances matched by their boxes, so that parts don't
       choose their own judge.
     """

@@ -175,7 +175,7 @@ def _keypoint_tables(reports: Mapping[str, Mapping[str, Any]]) -> str:
     prefix = [f"{name}: " if len(reports) > 1 else "" for name in reports]
     type_headings = ["keypoint", *(f"{start}{key}" for start in prefix for key in ("accuracy", "mean error"))]
     explanation = (
-        "On people matched by their boxes. A keypoint is correct where its own similarity to the true one (COCO's, "
+        "On instances matched by their boxes. A keypoint is correct where its own similarity to the true one (COCO's, "
         "with its fall-off) is at least 0.5: accuracy is over generated keypoints whose true one is labelled, "
         "precision over all generated, recall over all true ones. Mean error: distance as a share of the square "
         "root of the true box's area."

@@ -47,7 +47,7 @@ class Keypoints(RefiningTask):
     own_fields = ("keypoints",)
     coco_file = "person_keypoints"
     default_count_instances = "with_keypoints"
-    picture_note = "Orange: a person's left; blue: right"
+    picture_note = "Orange: the subject's left; blue: right"
     gallery_by_category = False
 
     def has_target(self, annotation: Mapping[str, Any]) -> bool:

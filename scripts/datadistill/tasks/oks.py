@@ -24,7 +24,7 @@ class KeypointSimilarity:
     similarity 0; instances without a labelled keypoint don't count."""
 
     fall_offs: FallOffs
-    name: str = "people"
+    name: str = "poses"
     phrase: str = "an OKS of at least 0.5"
 
     def judged(self, label: Mapping[str, Any]) -> bool:
