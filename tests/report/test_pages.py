@@ -95,8 +95,8 @@ def test_quality_of_keypoints():
     labels = coco(images, [person(1, (0, 0, 100, 100), visible=10, score=0.9), person(1, (400, 0, 50, 50), score=0.8)])
     page = quality_page(compare_quality({"pool": labels}, truth, PEOPLE), task=PEOPLE, title="pool", note=NOTE)
     assert NOTE in page
-    assert "| pool   | boxes  |     0.500 |  0.500 | 0.500 |     1 |      2 |    2 |       0 |" in page
-    assert "| pool   | people |     0.500 |  0.500 | 0.500 |     1 |      2 |    2 |       0 |" in page
+    assert "| pool   | boxes |     0.500 |  0.500 | 0.500 |     1 |      2 |    2 |       0 |" in page
+    assert "| pool   | poses |     0.500 |  0.500 | 0.500 |     1 |      2 |    2 |       0 |" in page
     # 10 of 27 generated keypoints are right, of 34 true ones.
     assert "| pool   |    1.000 |      0.000 |     0.370 |  0.294 |      10 |       10 |        27 |" in page
     assert f"| right_ankle    |        {DASH} |          {DASH} |" in page
