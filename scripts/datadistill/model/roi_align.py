@@ -203,9 +203,8 @@ def _window(cells: torch.Tensor, window: Sequence[int]) -> torch.Tensor:
     """The cells (N, H, W, C) that an RoI touches, as a view (rows, columns * C)."""
     image, y0, y1, x0, x1 = window
     channels, row = cells.shape[3], cells.stride(1)
-    return cells.as_strided(
-        (y1 - y0, (x1 - x0) * channels), (row, 1), image * cells.stride(0) + y0 * row + x0 * channels
-    )
+    first = cells.storage_offset() + image * cells.stride(0) + y0 * row + x0 * channels
+    return cells.as_strided((y1 - y0, (x1 - x0) * channels), (row, 1), first)
 
 
 def _row_weights(grid: _Grid, roi: int) -> torch.Tensor:
