@@ -38,7 +38,10 @@ def main() -> None:
 
     device = choose_device(arguments.device)
     experiments = build_experiments(load_config(arguments.config))
-    label_set = next(s for s in experiments.label_sets.values() if s.name == arguments.label_set)
+    named = {label_set.name: label_set for label_set in experiments.label_sets.values()}
+    label_set = named.get(arguments.label_set)
+    if label_set is None:
+        raise UserError(f"--label-set {arguments.label_set}: {arguments.config} has {', '.join(named) or 'none'}")
     refinement = label_set.refinement
     if refinement is None or refinement.gate is None:
         raise UserError(f"--label-set {label_set.name}: only labels of keypoints have a gate; name another")

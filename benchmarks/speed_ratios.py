@@ -66,7 +66,8 @@ def main() -> None:
         nargs="+",
         default=["float32", "bfloat16"],
         choices=("float32", "bfloat16"),
-        help="of labels; a processor without instructions for bfloat16 needs many times as long in it",
+        help="of labels; a processor without instructions for bfloat16 needs many times as long in it, and without it "
+        "its price is not asked for",
     )
     parser.add_argument(
         "--clock",
@@ -83,6 +84,8 @@ def main() -> None:
     figures: dict[str, Any] = {"machine": _machine(bench.device), "threads": arguments.threads}
     figures |= {"clock": arguments.clock, "torch": torch.__version__}
     for part in arguments.parts:
+        if part == "price_of_bfloat16" and "bfloat16" not in arguments.precisions:
+            continue
         figures[part] = getattr(bench, part)()
     print(json.dumps(figures, indent=1))
     if arguments.output:

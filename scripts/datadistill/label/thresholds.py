@@ -39,7 +39,7 @@ class Threshold:
 
     - `threshold`: what scores at least this is kept; `None` keeps nothing.
     - `target`, `achieved`: the average asked for and reached (instances per image, or keypoints per instance);
-      `target` is `None` where the config fixes the threshold.
+      `target` is `None` where nothing is to be matched (`model.py predict`).
     - `kept` of `available`: counts.
     - `outcome`: "matched"; "all kept" (fewer available than the target asks for); "none kept" (the group of highest,
       equal scores alone exceeds the target, or nothing is available); "no labelled instances"; "fixed" (by the
@@ -85,10 +85,10 @@ def fixed(scores: np.ndarray, threshold: float, denominator: int, target: float 
 
 @dataclass(frozen=True)
 class LabelledCounts:
-    """What a labelled split holds: images (all of them), and non-crowd instances and visible keypoints of each
-    category.
+    """What a labelled split holds: images (all of them), non-crowd instances of each category, and visible keypoints.
 
-    `instances` and `with_keypoints`: category id -> count; the latter has at least one visible (v > 0) keypoint.
+    - `instances` and `with_keypoints`: category id -> count; the latter has at least one visible (v > 0) keypoint.
+    - `keypoints`: the visible ones of all categories together.
     """
 
     images: int

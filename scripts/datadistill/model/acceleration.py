@@ -2,7 +2,8 @@
 
 Losses, gradients and detections are those of detectron2's modules to rounding, and names and tensors of `state_dict()`
 are unchanged, so that model files and checkpoints are interchangeable. Most of it is for CPUs, where it was measured
-(docs/results.md); on a GPU only frozen norms are folded, and heatmaps of reduced precision made single.
+(docs/results.md); on a GPU frozen norms are folded, heatmaps of reduced precision made single, and the memory format is
+channels last where that is asked for.
 """
 
 from __future__ import annotations
