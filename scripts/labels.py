@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datadistill.errors import run_script
+from datadistill.errors import UserError, run_script
+from datadistill.exchange.entries import splits_to_add
 from datadistill.exchange.formats import FORMATS, export_labels, import_labels
 from datadistill.files import atomic_write, read_json, write_json
 from datadistill.workflow.config import load_config
@@ -41,7 +42,7 @@ def main() -> None:
         "import", parents=[shared], help="corrected labels as COCO JSON, for a split of kind coco"
     )
     back.add_argument("--from", dest="source", required=True, type=Path, help="what the tool exported")
-    back.add_argument("--output", required=True, type=Path, help="COCO JSON")
+    back.add_argument("--output", required=True, type=Path, help="COCO JSON, a new file")
     back.add_argument(
         "--only",
         type=Path,
@@ -51,6 +52,8 @@ def main() -> None:
         "--images", type=Path, help="folder that its file names are relative to; without it the working directory"
     )
     arguments = parser.parse_args()
+    if arguments.command == "import" and arguments.output.exists():
+        raise UserError(f"--output: {arguments.output} is there already; name another file, or delete it first")
 
     config = load_config(arguments.config)
     seed = chosen_seed(config, arguments.seed)
@@ -90,7 +93,7 @@ def _export(label_set: LabelSet, note: str, arguments: argparse.Namespace) -> No
 
 
 def _import(label_set: LabelSet, note: str, arguments: argparse.Namespace) -> None:
-    from datadistill.data.corrected import as_source, splits_to_add
+    from datadistill.data.corrected import as_source
 
     taken = {image["id"] for image in read_json(label_set.labelled.file)["images"]}
     corrected = as_source(

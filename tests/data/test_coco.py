@@ -12,6 +12,8 @@ from data_samples import coco
 from datadistill.data.coco import check_coco, peek_categories, read_coco, read_ids
 from datadistill.errors import UserError
 
+MINI = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-mini"
+
 
 def _set(path: str, value: Any) -> Any:
     *parents, last = path.split(".")
@@ -45,6 +47,15 @@ def _set(path: str, value: Any) -> Any:
         (_set("annotations.1.keypoints", [6, 7, 5, 8, 9, 1, 0, 0, 0]), "malformed keypoints"),
         (_set("categories.0.keypoints", ["nose"]), "has 1 keypoints, the config's num_keypoints is 3"),
         (lambda d: d["categories"][0].pop("keypoints"), "no category defines keypoints"),
+        (
+            lambda d: d["categories"].append({**d["categories"][0], "id": 7}),
+            "the categories 1 and 7 have one name, 'person'; rename one of them",
+        ),
+        (
+            _set("annotations.1.keypoints", [6, 7, 2, 900, 9, 1, 0, 0, 0]),
+            "annotation 2 of image 20 has its keypoint 'left_eye' at 900, 9, outside its image of 48x32 pixels",
+        ),
+        (_set("annotations.1.keypoints", [6, -2.5, 2, 8, 9, 1, 0, 0, 0]), "keypoint 'nose' at 6, -2.5, outside"),
     ],
 )
 def test_bad_annotation_files_end_in_one_sentence(change: Any, message: str) -> None:
@@ -74,6 +85,30 @@ def test_annotations_of_others_are_normalised() -> None:
     assert checked[0]["num_keypoints"] == 2
     assert (checked[1]["keypoints"], checked[1]["num_keypoints"]) == ([0] * 9, 0)
     assert data["annotations"][0]["id"] == 0, "the input is left alone"
+
+
+def test_a_keypoint_may_lie_outside_by_rounding_or_where_it_is_not_labelled() -> None:
+    data = coco()
+    for keypoints in ([50, 34, 2, -2, -2, 1, 0, 0, 0], [6, 7, 2, 900, 900, 0, -99, 0, 0]):
+        data["annotations"][0]["keypoints"] = keypoints
+        checked = check_coco(data, "a.json", task="keypoints", num_keypoints=3)["annotations"]
+        assert checked[0]["keypoints"] == keypoints
+    # In a large image by more: 2 % of its side.
+    data["images"] = [{**image, "width": 1000} for image in data["images"]]
+    data["annotations"][0]["keypoints"] = [1020, 34, 2, 0, 0, 0, 0, 0, 0]
+    check_coco(data, "a.json", task="keypoints", num_keypoints=3)
+    data["annotations"][0]["keypoints"][0] = 1021
+    with pytest.raises(UserError, match="keypoint 'nose' at 1021, 34"):
+        check_coco(data, "a.json", task="keypoints", num_keypoints=3)
+    check_coco(data, "a.json", task="objects")
+
+
+@pytest.mark.skipif(not MINI.is_dir(), reason="needs ../shared/data/coco-mini")
+@pytest.mark.parametrize("task", ["keypoints", "objects"])
+@pytest.mark.parametrize("part", ["labelled", "val"])
+def test_annotations_of_coco_pass(part: str, task: str) -> None:
+    data = read_coco(MINI / "annotations" / f"person_keypoints_{part}.json", task=task)
+    assert len(data["annotations"]) > 800
 
 
 def test_repeated_ids_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from data_samples import coco, photo
+from PIL import Image
 
 from datadistill.data.sources import from_coco, from_folder
 from datadistill.data.specs import CocoSplit, FolderSplit
@@ -54,9 +55,30 @@ def test_ids_leave_images_out(folder: Path) -> None:
     chosen = make(folder, drop_ids=(str(folder / "drop.json"), str(folder / "drop.txt")))
     assert [image["id"] for image in chosen.split["images"]] == [10, 30]
     assert {a["image_id"] for a in chosen.split["annotations"]} == {10, 30}
+    assert chosen.ledger == [
+        {"file_name": str(folder / "images" / name), "reason": "drop_ids"} for name in ("2.jpg", "4.jpg")
+    ]
+    # One list may serve several splits; what is left out isn't looked at.
+    (folder / "images" / "4.jpg").unlink()
+    (folder / "drop.txt").write_text("40\n99\n")
+    assert len(make(folder, drop_ids=(str(folder / "drop.txt"),)).split["images"]) == 3
     (folder / "drop.txt").write_text("10\n20\n30\n40\n")
     with pytest.raises(UserError, match=r"a\.json: no image is left; check drop_ids"):
         make(folder, drop_ids=(str(folder / "drop.txt"),))
+
+
+def test_a_labelled_split_keeps_something_to_learn_from(folder: Path) -> None:
+    data = coco()
+    for annotation in data["annotations"][1:]:
+        annotation |= {"keypoints": [0] * 9, "num_keypoints": 0}
+    (folder / "a.json").write_text(json.dumps(data))
+    (folder / "drop.txt").write_text("10\n")
+    drop = {"drop_ids": (str(folder / "drop.txt"),)}
+    message = r"a\.json: no annotation to learn from .*\(task keypoints\) is left in its 3 images; check drop_ids"
+    with pytest.raises(UserError, match=message):
+        make(folder, **drop)
+    assert len(make(folder, **drop, labelled=False).split["images"]) == 3
+    assert len(make(folder, **drop, task="objects", num_keypoints=None).split["annotations"]) == 3
 
 
 @pytest.mark.parametrize("name", ["../outside.jpg", "/etc/passwd", "a/../../b.jpg"])
@@ -107,6 +129,12 @@ def test_a_mis_sized_image_is_an_error(folder: Path) -> None:
         make(folder)
 
 
+def test_a_deep_image_is_an_error_in_a_labelled_split(folder: Path) -> None:
+    Image.new("I;16", (48, 32)).save(folder / "images" / "2.jpg", format="PNG")
+    with pytest.raises(UserError, match=r"2\.jpg has more than 8 bits a channel"):
+        make(folder)
+
+
 def of_folder(images: str) -> Made:
     return from_folder(FolderSplit(name="mine", images=images), images=images)
 
@@ -129,6 +157,22 @@ def test_from_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no JPEG or PNG"):
         of_folder(str(tmp_path / "empty"))
+
+
+def test_a_folder_says_which_kinds_of_images_it_passes_over(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    photo(1).save(tmp_path / "a.jpg")
+    of_folder(str(tmp_path))
+    assert "left out" not in capsys.readouterr().err
+    for name in ("b.webp", "c.WebP", "d.tif"):
+        photo(2).save(tmp_path / name)
+    made = of_folder(str(tmp_path))
+    assert len(made.split["images"]) == 1
+    note = "3 files of kinds that aren't read (.webp 2, .tif 1) are left out; .jpg, .jpeg and .png are read"
+    assert f"{tmp_path}: {note}\n" in capsys.readouterr().err
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(UserError, match="no JPEG or PNG image in this folder or below") as caught:
+        of_folder(str(tmp_path))
+    assert note in str(caught.value)
 
 
 @pytest.mark.skipif(

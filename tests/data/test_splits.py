@@ -95,6 +95,16 @@ def test_fractions_differ_with_the_seed_and_refuse_nonsense() -> None:
             splits.fraction_ids(range(10), fraction, 0)
 
 
+def test_a_fraction_that_is_no_image_is_refused(whole: Split, folder: Path) -> None:
+    assert len(splits.fraction_of(whole, 0.125, 0)["images"]) == 1
+    with pytest.raises(UserError, match=r"fraction: 0\.12 of 4 images is less than half of one"):
+        splits.fraction_of(whole, 0.12, 0)
+    (folder / "whole.json").write_text(json.dumps(whole))
+    spec = read_split_spec({"kind": "fraction", "name": "few", "of": "whole", "fraction": 0.1})
+    with pytest.raises(UserError, match=r"^splits: few: fraction: 0\.1 of 4 images .* so none is left; raise it$"):
+        make_split(spec, {"whole": str(folder / "whole.json")}, images="")
+
+
 def test_subset_refuses_unknown_ids(whole: Split) -> None:
     with pytest.raises(UserError, match=r"1 image ids .* 11 for one"):
         splits.subset(whole, [10, 11])

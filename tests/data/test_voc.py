@@ -139,6 +139,58 @@ def test_a_missing_list_and_an_empty_folder_are_named(tmp_path: Path) -> None:
         read_names(None, tmp_path / "none.txt")
     with pytest.raises(UserError, match="no Pascal VOC annotation"):
         read_names(tmp_path, None)
+    with pytest.raises(UserError, match="elsewhere: no such folder"):
+        read_names(tmp_path / "elsewhere", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("below/b.xml", r"below/b\.xml: only annotations that lie in .* itself are read"),
+        ("b.XML", r"b\.XML: the name of an annotation must end in \.xml; rename it"),
+    ],
+)
+def test_an_annotation_that_would_not_be_read_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    write(tmp_path, an_object())
+    assert read_names(tmp_path, None) == ["a"]
+    (tmp_path / "below").mkdir()
+    (tmp_path / name).write_text("<annotation/>")
+    with pytest.raises(UserError, match=message):
+        read_names(tmp_path, None)
+    # A list says which are meant.
+    (tmp_path / "list.txt").write_text("a\n")
+    assert read_names(tmp_path, tmp_path / "list.txt") == ["a"]
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "no-such-encoding"])
+def test_an_encoding_that_is_not_read_is_named(tmp_path: Path, encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?><annotation/>'
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(UserError, match=r"a\.xml: it can't be read in the encoding .*; save it as UTF-8") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_damaged_image_is_to_be_restored_or_removed(tmp_path: Path, listed: bool) -> None:
+    write(tmp_path, an_object())
+    values = {"kind": "voc", "name": "cells", "images": str(tmp_path), "categories": ["RBC"]}
+    values["annotations"] = str(tmp_path)
+    if listed:
+        (tmp_path / "list.txt").write_text("a\n")
+        values["list"] = str(tmp_path / "list.txt")
+    remedy = "restore them, or remove them with their " + ("lines in the list" if listed else "annotations")
+    with pytest.raises(UserError, match=rf"a\.jpg is empty; {remedy}$"):
+        make_split(read_split_spec(values), {}, images=str(tmp_path))
+
+
+def test_a_pool_rests_on_the_folder_that_names_its_images() -> None:
+    values = {"kind": "voc", "name": "cells", "images": "photos", "annotations": "xml", "categories": ["RBC"]}
+    for labelled in (True, False):
+        spec = read_split_spec({**values, "labelled": labelled})
+        assert spec.files() == ("xml",)
+    assert read_split_spec({**values, "labelled": True, "list": "l.txt"}).files() == ("l.txt", "xml")
+    assert read_split_spec({**values, "labelled": False, "list": "l.txt"}).files() == ("l.txt",)
 
 
 def test_categories_are_numbered_in_their_order() -> None:

@@ -79,14 +79,19 @@ def test_several_inputs_go_together() -> None:
     assert names(read("photos/a.png", "photos/below")) == ["photos/a.png", "photos/below/b.JPG"]
 
 
-def test_frames_of_a_video_are_written_with_their_times() -> None:
-    with av.open("clip.mp4", "w") as container:
+def film(path: str) -> None:
+    """Seven frames, each brighter by 30."""
+    with av.open(path, "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for i in range(7):
             picture = np.full((48, 64, 3), 30 * i, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+
+
+def test_frames_of_a_video_are_written_with_their_times() -> None:
+    film("clip.mp4")
     made = read("clip.mp4", every=3)
     assert names(made) == [f"frames/clip.mp4/00000{i}.jpg" for i in (0, 3, 6)]
     assert [(image["frame"], image["time"]) for image in made.split["images"]] == [(0, 0.0), (3, 0.3), (6, 0.6)]
@@ -94,6 +99,21 @@ def test_frames_of_a_video_are_written_with_their_times() -> None:
     brightness = [np.asarray(Image.open(name)).mean() for name in names(made)]
     np.testing.assert_allclose(brightness, [0, 90, 180], atol=4)
     assert not made.ledger
+
+
+def test_videos_of_one_name_are_refused_before_a_frame_is_written() -> None:
+    for folder in ("x", "y"):
+        Path(folder).mkdir()
+        film(f"{folder}/clip.mp4")
+    with pytest.raises(UserError, match=r"^x/clip\.mp4 and y/clip\.mp4 have one name, .*; rename one, or predict"):
+        read("x/clip.mp4", "photos/a.png", "y/clip.mp4")
+    with pytest.raises(UserError, match=r"^x/clip\.mp4: this video is named twice; name it once$"):
+        read("x/clip.mp4", "x/clip.mp4")
+    with pytest.raises(UserError, match="absent: no such file"):
+        read("x/clip.mp4", "absent")
+    assert not Path("frames").exists()
+    Path("y/clip.mp4").rename("y/other.mp4")
+    assert len(names(read("x/clip.mp4", "y/other.mp4", every=4))) == 4
 
 
 @pytest.mark.skipif(not VIDEOS.is_dir(), reason="needs ../shared/data/videos")

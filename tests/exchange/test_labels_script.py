@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from own_config import own_config
 
 from datadistill.detections import Detections
 from datadistill.errors import UserError
+from datadistill.exchange.entries import splits_to_add
+from datadistill.keys import NAME
 from datadistill.label.thresholds import Threshold, Thresholds
 from datadistill.workflow.config import complete_config
 from datadistill.workflow.experiments import build_experiments
@@ -94,3 +97,39 @@ def test_unknown_names_are_refused(run: Any) -> None:
         run("page", "--label-set", "pols")
     with pytest.raises(UserError, match="--seed: 7"):
         run("page", "--label-set", "pool", "--seed", "7")
+
+
+def test_import_replaces_nothing_and_says_so_before_it_reads(run: Any) -> None:
+    Path("corrected.json").write_text("hours of work")
+    with pytest.raises(UserError, match=r"--output: corrected\.json is there already; name another file"):
+        run("import", "--label-set", "no such", "--from", "absent", "--output", "corrected.json")
+    assert Path("corrected.json").read_text() == "hours of work"
+
+
+def entries_of(text: str) -> list[dict[str, Any]]:
+    return yaml.safe_load("\n".join(line for line in text.splitlines() if line.startswith("  - ")))
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("data/corrected.json", "."),
+        ("data/second round, of may: part #1.json", "my photos, all: of them"),
+        ("data/2024.json", "{photos}"),
+        ("data/ünï.json", "- x"),
+        (f"data/{'long' * 30}.json", "[a]"),
+        ("data/---.json", "null"),
+        ("data/pool.json", "~"),
+    ],
+)
+def test_what_to_write_into_the_config_is_yaml_with_names_that_it_takes(path: str, folder: str) -> None:
+    text = splits_to_add(Path(path), folder, "objects", "labelled", "pool")
+    first, second = entries_of(text)
+    assert (first["images"], first["annotations"], first["kind"]) == (folder, path, "coco")
+    for entry in (first, second):
+        assert isinstance(entry["name"], str)
+        assert re.match(NAME, entry["name"])
+    assert len({first["name"], second["name"], "labelled", "pool"}) == 4
+    assert second["of"] == ["labelled", first["name"]]
+    said = re.findall(r"`(.*?)`", text)
+    assert [yaml.safe_load(part) for part in said] == [{"labelled": second["name"]}, {"exclude": [first["name"]]}]

@@ -327,16 +327,6 @@ def test_reused_boxes_are_not_run_again(
     assert same(again, refined.select(refined.scores >= np.float32(threshold)))
 
 
-@pytest.mark.parametrize("other", ["none", "of another number"])
-def test_a_refinement_of_other_keypoints_is_not_reused(
-    people: tiny.Network, split: dict[str, Any], boxes: Detections, refined: Detections, other: str
-) -> None:
-    keypoints = None if other == "none" else refined.keypoints[:, 1:]
-    earlier = dataclasses.replace(refined, keypoints=keypoints, disagreement=None)
-    with pytest.raises(UserError, match="other keypoints than the model predicts; don't pass it"):
-        refine(*people, split, boxes, refinement_spec(), reuse=[earlier])
-
-
 def test_results_do_not_depend_on_batches_or_shards(
     people: tiny.Network,
     split: dict[str, Any],

@@ -184,6 +184,20 @@ def test_thresholds_of_categories(tmp_path, saved_figures):
     assert "person" not in texts(saved_figures[0])
 
 
+def test_a_dollar_sign_is_no_mathematics_and_a_log_axis_writes_plain_numbers(tmp_path, saved_figures):
+    by_category = {"1": threshold(10.0, 0.5, 1.0), "2": threshold(0.1, 0.5, 0.0)}
+    values = thresholds(per_category=True, categories=by_category, overall_by_category=by_category)
+    values["report"]["names"] = {"1": "$$", "2": "a $x_1$ \\frac"}
+    thresholds_figure(values, tmp_path / "t", note="cost: $$ and $x$")
+    axes = saved_figures[0].axes[1]
+    shown = texts(saved_figures[0]).split("\n")
+    assert {"$$", "a $x_1$ \\frac", "cost: $$ and $x$"} <= set(shown)
+    for axis in (axes.xaxis, axes.yaxis):
+        ticks = dict(zip(axis.get_ticklocs(), (label.get_text() for label in axis.get_ticklabels()), strict=True))
+        assert {value: ticks[value] for value in (0.1, 1.0, 10.0)} == {0.1: "0.1", 1.0: "1", 10.0: "10"}
+    assert not any("mathdefault" in text for text in shown)
+
+
 def test_label_quality_by_category(tmp_path, saved_figures):
     def report(precisions, recalls):
         entries = [

@@ -194,6 +194,15 @@ def test_damaged_images_of_a_pool_are_told_and_allowed_for(init: Any) -> None:
     assert 1 / 7 < split(config, "pool")["max_damaged_fraction"] < 0.3
 
 
+def test_photos_of_a_kind_that_is_not_read_are_counted(init: Any) -> None:
+    source, pool = coco_and_pool()
+    for name in ("a.webp", "b.WEBP", "c.tif"):
+        (pool / name).write_bytes(b"")
+    _, said = init(labelled=source, pool=pool)
+    assert "Pool: 6 images" in said
+    assert "3 files of kinds that aren't read (.webp 2, .tif 1) are left out; .jpg, .jpeg and .png are read." in said
+
+
 def test_copies_of_one_image_stay_on_one_side(init: Any) -> None:
     source, pool = coco_and_pool()
     for number in range(1, 6):

@@ -12,8 +12,9 @@ import yaml
 from PIL import Image
 from planning import plan, rules, snakemake
 
-from datadistill.data.corrected import as_source, splits_to_add
+from datadistill.data.corrected import as_source
 from datadistill.errors import UserError
+from datadistill.exchange.entries import splits_to_add
 from datadistill.workflow.config import complete_config
 from datadistill.workflow.experiments import Experiments, build_experiments
 

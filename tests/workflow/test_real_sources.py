@@ -148,8 +148,10 @@ def test_an_edited_annotation_of_pascal_voc_makes_the_split_again(smallest: Conf
     assert [file_state(path) for path in files] == first
     (folder / "a.xml").write_text("<annotation> </annotation>")
     assert [file_state(path) for path in files] != first
-    # Those of a pool are not read.
-    assert split_of(smallest, **entry, labelled=False).spec.files() == ()
+    # Those of a pool are not read, but name its images where no list does.
+    assert split_of(smallest, **entry, labelled=False).spec.files() == (str(folder),)
+    listed = {**entry, "labelled": False, "list": str(tmp_path / "list.txt")}
+    assert split_of(smallest, **listed).spec.files() == (listed["list"],)
 
 
 # --- videos

@@ -20,7 +20,7 @@ from datadistill.tasks.task import Task, get_task
 from datadistill.values import excerpt, infinite_key, is_finite, is_integer, is_plain_text
 
 _MAX_SIDE = 1_000_000  # pixels
-# A box may reach out of its image by rounding: by this many pixels or this part of the side, whichever is more.
+# A box or a keypoint may reach out of its image by rounding: by this many pixels or this part of the side, whichever is more.
 _SLACK_PIXELS, _SLACK_PART = 2.0, 0.02
 _CATEGORIES_SIZE = 4_000_000  # bytes that a list of categories has at most, to be peeked at
 
@@ -45,7 +45,7 @@ def read_coco(
     Normalised: `segmentation` is dropped; `iscrowd` defaults to 0; `area` to the box's;
     annotation ids are numbered anew when one is missing or 0, which pycocotools takes for "no match". Boxes are [x, y, width, height] in pixels; a width or height of 0 is
     let through (COCO has such), a negative or non-finite one, or a box that reaches out of its image by more than
-    rounding, isn't.
+    rounding, isn't, nor is a labelled keypoint that lies so far outside.
 
     Raises `UserError` naming file and image.
     """
@@ -156,6 +156,13 @@ def _check_categories(entries: Sequence[Mapping[str, Any]], name: str) -> list[d
     repeated = [value for value, times in Counter(entry["id"] for entry in entries).items() if times > 1]
     if repeated:
         raise UserError(f"{name}: category id {repeated[0]} is repeated")
+    ids: dict[str, int] = {}
+    for entry in entries:
+        if ids.setdefault(entry["name"], entry["id"]) != entry["id"]:
+            first, what = ids[entry["name"]], excerpt(entry["name"])
+            raise UserError(
+                f"{name}: the categories {first} and {entry['id']} have one name, {what}; rename one of them"
+            )
     return sorted((dict(entry) for entry in entries), key=lambda entry: entry["id"])
 
 
@@ -185,11 +192,9 @@ def _check_annotation(
         )
     if box[2] < 0 or box[3] < 0:
         raise UserError(f"{what} has a bbox of negative size {box!r}; x, y, width, height are needed, not two corners")
-    for start, length, side in zip(box[:2], box[2:], sizes[image_id], strict=True):
-        slack = max(_SLACK_PIXELS, _SLACK_PART * side)
-        if start < -slack or start + length > side + slack:
-            width, height = sizes[image_id]
-            raise UserError(f"{what} has a bbox {box!r} that reaches outside its image of {width}x{height} pixels")
+    size = width, height = sizes[image_id]
+    if _outside(box[:2], size) or _outside((box[0] + box[2], box[1] + box[3]), size):
+        raise UserError(f"{what} has a bbox {box!r} that reaches outside its image of {width}x{height} pixels")
     if area is not None and not (is_finite(area) and area >= 0):
         raise UserError(
             f"{what} has the area {excerpt(area)}; a number of square pixels is needed, or none for the box's"
@@ -202,7 +207,23 @@ def _check_annotation(
     clean["iscrowd"] = int(bool(crowd))
     if area is None:
         clean["area"] = float(box[2] * box[3])
-    return task.clean_annotation(clean, kept[category_id], what)
+    clean = task.clean_annotation(clean, kept[category_id], what)
+    points, names = clean.get("keypoints") or [], kept[category_id].get("keypoints") or []
+    if len(points) == 3 * len(names):
+        for keypoint, x, y, labelled in zip(names, points[::3], points[1::3], points[2::3], strict=True):
+            # Training would drop it without a word.
+            if labelled and _outside((x, y), size):
+                raise UserError(
+                    f"{what} has its keypoint {keypoint!r} at {x:g}, {y:g}, outside its image of {width}x{height} pixels; correct "
+                    "it, or set its visibility to 0"
+                )
+    return clean
+
+
+def _outside(point: Sequence[float], size: tuple[int, int]) -> bool:
+    """Whether a point lies outside an image of that size (width, height) by more than rounding."""
+    slack = [max(_SLACK_PIXELS, _SLACK_PART * side) for side in size]
+    return any(not -more <= value <= side + more for value, side, more in zip(point, size, slack, strict=True))
 
 
 def number_annotations(annotations: Iterable[dict[str, Any]], name: str) -> list[dict[str, Any]]:

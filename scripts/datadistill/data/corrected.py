@@ -34,14 +34,3 @@ def _relative(name: str, folder: Path | None) -> str:
     if folder is None:
         return name
     raise UserError(f"--images: {real} doesn't lie in {folder}; name a folder that holds all images that were reviewed")
-
-
-def splits_to_add(path: Path, folder: str, task: str, labelled: str, pool: str) -> str:
-    """What to write into the config, so that models learn from the corrected labels and no teacher labels these images again."""
-    name = path.stem
-    return (
-        "In the config, beside the splits that are there:\n"
-        f"  - {{name: {name}, kind: coco, task: {task}, images: {folder}, annotations: {path}}}\n"
-        f"  - {{name: {labelled}-and-{name}, kind: union, of: [{labelled}, {name}]}}\n"
-        f"then `labelled: {labelled}-and-{name}` for the models, and `exclude: [{name}]` for split {pool}."
-    )

@@ -10,6 +10,7 @@ import io
 import os
 import stat
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,8 +19,11 @@ from pathlib import Path
 
 from datadistill.errors import UserError
 from datadistill.progress import progress
+from datadistill.values import is_plain_text
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# Photos of kinds that aren't read: a folder that holds such is said to.
+OTHER_SUFFIXES = (".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".tif", ".tiff", ".webp")
 _ORIENTATION = 0x0112  # EXIF tag
 _SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations that turn the image by a quarter
 # detectron2 resizes an image so that its longer side is at most `max_size`, which is 16 or more: up to this ratio of the sides
@@ -81,10 +85,15 @@ def inspect_image(file_name: str, expected: tuple[int, int] | None = None) -> In
                 if _orientation(image) in _SWAPS_SIDES:
                     width, height = height, width
                 stored = image.size
+                deep = image.mode.startswith(("I", "F"))
                 image.draft("L", (1, 1))
                 image.load()
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, DecompressionBombError, ...
         return Inspection(file_name, width, height, content, f"does not decode ({_short(error)})")
+    if deep:
+        # Pillow's way to RGB, which is detectron2's, cuts each value at 255.
+        note = "has more than 8 bits a channel, which would be cut to white; convert it to 8 bits"
+        return Inspection(file_name, width, height, content, note)
     if expected is not None and (width, height) != expected:
         note = f"is {width}x{height} pixels, its record says {expected[0]}x{expected[1]}"
         if stored == expected:
@@ -143,10 +152,33 @@ def list_images(folder: str | Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) 
     """Paths, relative to `folder` and with `/`, of all files below it with one of `suffixes` (any case), sorted.
 
     Names that begin with a dot are left out; symbolic links to folders are followed, each folder once.
-    Raises `UserError` when the folder is missing, it or one below can't be read, or a name isn't UTF-8.
+    Raises `UserError` when the folder is missing, it or one below can't be read, or a name isn't UTF-8 or has control characters.
     """
+    found = sorted(_walk(folder, suffixes))
+    for name in found:
+        if is_plain_text(name):
+            continue
+        half = any("\ud800" <= character <= "\udfff" for character in name)
+        problem = "isn't UTF-8" if half else "has control characters, such as a line break"
+        raise UserError(f"{folder}: the name {name!r} {problem}; rename this file, or its folder")
+    return found
+
+
+def unread_note(folder: str | Path) -> str | None:
+    """What a folder holds of images of kinds that `list_images` doesn't look for, as a sentence; None where there are none."""
+    counts = Counter(Path(name).suffix.lower() for name in _walk(folder, OTHER_SUFFIXES))
+    if not counts:
+        return None
+    total = counts.total()
+    of_each = ", ".join(f"{suffix} {count}" for suffix, count in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
+    files, are = ("1 file of a kind that isn't", "is") if total == 1 else (f"{total} files of kinds that aren't", "are")
+    *others, last = IMAGE_SUFFIXES
+    return f"{files} read ({of_each}) {are} left out; {', '.join(others)} and {last} are read"
+
+
+def _walk(folder: str | Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+    """The paths of `list_images`, in no order, whatever their characters."""
     root = require_folder(folder)
-    found: list[str] = []
     seen: set[str] = set()
     for where, folders, names in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
         real = os.path.realpath(where)
@@ -155,15 +187,9 @@ def list_images(folder: str | Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) 
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(where, name).relative_to(root).as_posix()
-            for name in names
-            if name.lower().endswith(suffixes) and not name.startswith(".")
-        ]
-    for name in found:
-        if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
-            raise UserError(f"{folder}: the name {name!r} isn't UTF-8; rename this file")
-    return sorted(found)
+        for name in names:
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                yield Path(where, name).relative_to(root).as_posix()
 
 
 def require_folder(folder: str | Path) -> Path:

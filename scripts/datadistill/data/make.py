@@ -41,7 +41,7 @@ def make_split(spec: SplitSpec, inputs: Mapping[str, str], *, images: str, worke
         case UnionSplit():
             return Made(union([_split(inputs, name) for name in spec.of], spec.of))
         case FractionSplit():
-            return Made(fraction_of(_split(inputs, spec.of), spec.fraction, spec.seed))
+            return Made(fraction_of(_split(inputs, spec.of), spec.fraction, spec.seed, spec.name))
         case ExclusionSplit():
             return leave_out(_split(inputs, spec.of), {name: _split(inputs, name) for name in spec.without}, spec.name)
     raise UserError(f"splits of kind {spec.kind!r} can't be made")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -26,20 +27,22 @@ from datadistill.data.coco_releases import (
     missing_files,
     part_ids,
 )
-from datadistill.data.images import Inspection, inspect_images, list_images
+from datadistill.data.images import Inspection, inspect_images, list_images, unread_note
 from datadistill.data.specs import CocoRelease, CocoSplit, FolderSplit, RenderedSplit, VocSplit
-from datadistill.data.splits import Made, Split, check_fraction, subset
+from datadistill.data.splits import Ledger, Made, Split, check_fraction, subset
 from datadistill.data.voc import coco_categories, find_image, read_names, read_voc
 from datadistill.errors import UserError
+from datadistill.tasks.task import get_task
 
 
 def from_coco(spec: CocoSplit, *, images: str, workers: int = 1) -> Made:
     """A split from a COCO JSON file and a folder of images.
 
     `spec.labelled` false reads images only (an image_info file will do) and yields an unlabelled split. Images that the
-    files `spec.drop_ids` name (see `coco.read_ids`) are left out. See `coco.read_coco` for what is checked and
-    normalised. Raises `UserError`; a missing, damaged or mis-sized image is one in a labelled split, and is left out of
-    an unlabelled one, up to `spec.max_damaged_fraction` of its images.
+    files `spec.drop_ids` name (see `coco.read_ids`) are left out before any is inspected, into the ledger; ids that the split
+    doesn't have are passed over, as one list may serve several splits. See `coco.read_coco` for what is checked and
+    normalised. Raises `UserError`; a missing, damaged or mis-sized image is one in a labelled split, and is left out of an
+    unlabelled one, up to `spec.max_damaged_fraction` of its images.
     """
     data = read_coco(
         spec.annotations,
@@ -48,12 +51,9 @@ def from_coco(spec: CocoSplit, *, images: str, workers: int = 1) -> Made:
         annotated=spec.labelled,
         stated=spec.keypoint_schema,
     )
-    unwanted = _ids(spec.drop_ids)
-    kept = [image for image in data["images"] if image["id"] not in unwanted]
-    if not kept:
-        raise UserError(f"{spec.annotations}: no image is left; check drop_ids")
-    return _inspected(
-        {**data, "images": kept},
+    kept, dropped = _without(data, spec.drop_ids, spec.annotations, spec.task if spec.labelled else None)
+    made = _inspected(
+        kept,
         images,
         dataset=str(spec.dataset),
         labelled=spec.labelled,
@@ -62,6 +62,7 @@ def from_coco(spec: CocoSplit, *, images: str, workers: int = 1) -> Made:
         source=spec.annotations,
         folder=spec.images,
     )
+    return Made(made.split, [*made.ledger, *_dropped(os.path.join(images, name) for name in dropped)])
 
 
 def from_release(spec: CocoRelease, *, images: str, workers: int = 1) -> Made:
@@ -93,12 +94,8 @@ def from_release(spec: CocoRelease, *, images: str, workers: int = 1) -> Made:
         source=annotations,
         folder=str(root / place.images),
     )
-    unwanted = _ids(spec.drop_ids)
-    dropped = [image for image in made.split["images"] if image["id"] in unwanted]
-    if not dropped:
-        return made
-    kept = subset(made.split, (image["id"] for image in made.split["images"] if image["id"] not in unwanted))
-    return Made(kept, [*made.ledger, *({"file_name": image["file_name"], "reason": "drop_ids"} for image in dropped)])
+    kept, dropped = _without(made.split, spec.drop_ids, annotations, spec.annotated_for)
+    return Made(kept, [*made.ledger, *_dropped(dropped)])
 
 
 def from_voc(spec: VocSplit, *, images: str, workers: int = 1) -> Made:
@@ -138,6 +135,7 @@ def from_voc(spec: VocSplit, *, images: str, workers: int = 1) -> Made:
         workers=workers,
         source=source,
         folder=spec.images,
+        remedy="restore them, or remove them with their " + ("lines in the list" if spec.list else "annotations"),
     )
     return Made(made.split, [*left_out, *made.ledger])
 
@@ -147,12 +145,17 @@ def from_folder(spec: FolderSplit, *, images: str, workers: int = 1) -> Made:
 
     An image's id is a hash of its path below the folder (48 bits), so that adding a file, or losing one, moves no other
     id, and ids hardly ever meet those of another dataset. Sizes are read from the files, after their EXIF orientation.
-    The split has no categories: `annotate` takes them from the teacher. Raises `UserError` when the folder is missing
-    or holds no images, or too many are damaged.
+    The split has no categories: `annotate` takes them from the teacher. Images of other kinds are counted in the log. Raises
+    `UserError` when the folder is missing or holds no images, or too many are damaged.
     """
-    names = list_images(spec.images)
+    names, others = list_images(spec.images), unread_note(spec.images)
     if not names:
-        raise UserError(f"{spec.images}: no JPEG or PNG image in this folder or below; check the path in the config")
+        why = f" ({others})" if others else ""
+        raise UserError(
+            f"{spec.images}: no JPEG or PNG image in this folder or below{why}; check the path in the config"
+        )
+    if others:
+        print(f"{spec.images}: {others}", file=sys.stderr)
     records = [{"id": path_id(name), "file_name": name} for name in names]
     if repeated := _repeated(records):
         same = [record["file_name"] for record in records if record["id"] == repeated[0]]
@@ -180,6 +183,7 @@ def from_scenes(spec: RenderedSplit, *, images: str, scenes: str, workers: int =
         workers=workers,
         source=scenes,
         folder=images,
+        remedy=f"delete the folder {images}, so that they are rendered again",
     )
 
 
@@ -213,6 +217,30 @@ def _ids(files: Iterable[str | Path]) -> set[int]:
     return {image_id for path in files for image_id in read_ids(path)}
 
 
+def _without(data: Split, drop_ids: Sequence[str], source: str, task: str | None) -> tuple[Split, list[str]]:
+    """The split without the images that the files `drop_ids` name, and the file names of these.
+
+    Raises `UserError` where no image is left, or nothing for `task` to learn from (None: the split is unlabelled).
+    """
+    unwanted = _ids(drop_ids)
+    dropped = [image["file_name"] for image in data["images"] if image["id"] in unwanted]
+    if not dropped:
+        return data, []
+    kept = subset(data, (image["id"] for image in data["images"] if image["id"] not in unwanted))
+    if not kept["images"]:
+        raise UserError(f"{source}: no image is left; check drop_ids")
+    if task is not None and not get_task(task).keep_for_training(kept["annotations"]):
+        raise UserError(
+            f"{source}: no annotation to learn from or to be scored by (task {task}) is left in its {len(kept['images'])} images; "
+            "check drop_ids"
+        )
+    return kept, dropped
+
+
+def _dropped(names: Iterable[str]) -> Ledger:
+    return [{"file_name": name, "reason": "drop_ids"} for name in names]
+
+
 def _repeated(records: Iterable[Mapping[str, Any]]) -> list[int]:
     return [value for value, times in Counter(record["id"] for record in records).items() if times > 1]
 
@@ -232,11 +260,12 @@ def _inspected(
     workers: int,
     source: str,
     folder: str,
+    remedy: str = "restore them, or list their ids in drop_ids",
 ) -> Made:
     """Join file names with `images`, inspect every file, and leave damaged ones out or refuse them.
 
     `allowed` is the fraction of an unlabelled split's images that may be damaged. `source` and `folder` are what a user
-    knows the images and their folder by.
+    knows the images and their folder by; `remedy` is what to do about damaged images of a labelled split.
     """
     check_fraction(allowed, "max_damaged_fraction")
     for image in data["images"]:
@@ -248,7 +277,9 @@ def _inspected(
     )
     damaged = [found for found in inspections if found.problem]
     if damaged:
-        _refuse_damage(damaged, len(inspections), source, folder, 0.0 if labelled else allowed, labelled)
+        _refuse_damage(
+            damaged, len(inspections), source, folder, 0.0 if labelled else allowed, remedy if labelled else None
+        )
     inspected = [
         {
             **image,
@@ -282,7 +313,7 @@ def _refuse_outside(file_name: str, source: str) -> None:
 
 
 def _refuse_damage(
-    damaged: Sequence[Inspection], total: int, source: str, folder: str, allowed: float, labelled: bool
+    damaged: Sequence[Inspection], total: int, source: str, folder: str, allowed: float, remedy: str | None
 ) -> None:
     if len(damaged) <= allowed * total:
         return
@@ -292,8 +323,8 @@ def _refuse_damage(
         raise UserError(
             f"none of the {total} images of {source} is in {folder} ({examples}); check its path in the config"
         )
-    if labelled:
-        raise UserError(f"{count}: {examples}; restore them, or list their ids in drop_ids")
+    if remedy:
+        raise UserError(f"{count}: {examples}; {remedy}")
     raise UserError(
         f"{count}, more than the {allowed:.2%} that max_damaged_fraction allows: {examples}; restore them or raise "
         "the limit"
@@ -302,4 +333,4 @@ def _refuse_damage(
 
 def _verb(problem: str | None) -> str:
     text = str(problem)
-    return text if text.startswith(("is ", "does ")) else f"is {text.replace('empty file', 'empty')}"
+    return text if text.startswith(("is ", "does ", "has ")) else f"is {text.replace('empty file', 'empty')}"

@@ -233,7 +233,8 @@ class VocSplit(_Own, _Checked):
         return self.task if self.labelled else None
 
     def files(self) -> tuple[str, ...]:
-        return tuple(path for path in (self.list, self.annotations if self.labelled else None) if path)
+        # Those of a pool without a list are not read, but name its images.
+        return tuple(path for path in (self.list, self.annotations if self.labelled or not self.list else None) if path)
 
     def folder(self) -> str | None:
         return self.images

@@ -127,9 +127,15 @@ def fraction_ids(ids: Iterable[int], fraction: float, seed: int) -> list[int]:
     return sorted(ranked[: math.floor(fraction * len(listed) + 0.5)])
 
 
-def fraction_of(split: Split, fraction: float, seed: int) -> Split:
-    """The split restricted to `fraction_ids`; 0 <= fraction <= 1."""
-    return subset(split, fraction_ids((image["id"] for image in split["images"]), fraction, seed))
+def fraction_of(split: Split, fraction: float, seed: int, name: str = "the split") -> Split:
+    """The split restricted to `fraction_ids`. Raises `UserError` when these are none; `name` names the result."""
+    ids = fraction_ids((image["id"] for image in split["images"]), fraction, seed)
+    if not ids:
+        raise UserError(
+            f"splits: {name}: fraction: {fraction:g} of {len(split['images'])} images is less than half of one, so none is left; "
+            "raise it"
+        )
+    return subset(split, ids)
 
 
 def check_fraction(value: float, name: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from datadistill.data.images import IMAGE_SUFFIXES
+from datadistill.data.images import IMAGE_SUFFIXES, list_images
 from datadistill.errors import UserError
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -97,15 +97,24 @@ def read_names(annotations: str | Path | None, list_file: str | Path | None) -> 
     """Names of images without suffix, sorted: the lines of `list_file`, or all XML files of `annotations` where it is None.
 
     Raises `UserError` for a missing file, a line of more than one word (VOC's lists of one category have a flag there), a name
-    that is repeated, or no name at all.
+    that is repeated, no name at all, or an XML file that would not be read: in a folder below, or with another suffix.
     """
     if list_file is None:
-        names = sorted(path.stem for path in Path(str(annotations)).glob("*.xml"))
-        if not names:
+        files = list_images(str(annotations), (".xml",))
+        if not files:
             raise UserError(
                 f"{annotations}: no Pascal VOC annotation (*.xml) in this folder; check the path in the config"
             )
-        return names
+        odd = next((name for name in files if "/" in name), None)
+        if odd is not None:
+            raise UserError(
+                f"{Path(str(annotations), odd)}: only annotations that lie in {annotations} itself are read, not those in folders "
+                "below; move this file there, or name the images to use in `list`"
+            )
+        odd = next((name for name in files if not name.endswith(".xml")), None)
+        if odd is not None:
+            raise UserError(f"{Path(str(annotations), odd)}: the name of an annotation must end in .xml; rename it")
+        return sorted(name.removesuffix(".xml") for name in files)
     try:
         lines = Path(list_file).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -148,6 +157,10 @@ def _parse(path: Path) -> ElementTree.Element:
         raise UserError(f"{path}: no such annotation file; check `annotations` and `list` in the config") from None
     except (ElementTree.ParseError, OSError) as error:
         raise UserError(f"{path}: not an XML file ({error})") from None
+    except (ValueError, LookupError) as error:  # an encoding that the parser, or Python, doesn't know
+        raise UserError(
+            f"{path}: it can't be read in the encoding that its first line names ({error}); save it as UTF-8, and name that there"
+        ) from None
     if root.tag != "annotation":
         raise UserError(f"{path}: not a Pascal VOC annotation: its root is <{root.tag}>, not <annotation>")
     return root

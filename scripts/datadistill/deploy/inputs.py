@@ -54,10 +54,13 @@ def read_inputs(
       default the one that the file lies in.
     - A video: every `every`-th frame, written as JPEG into a folder of `frames`; records carry `video`, `frame`, `time`.
 
-    Raises `UserError` for an input that is none of these, two images of one id, or none that can be used.
+    Raises `UserError` for an input that is none of these, two images of one id, two videos of one name (before a frame is
+    written), or none that can be used.
     """
     reading = _Reading(task, images, frames, every)
-    found = [image for path in inputs for image in _reader(path)(path, reading)]
+    readers = [(path, _reader(path)) for path in inputs]
+    _refuse_one_name([path for path, reader in readers if reader is _video])
+    found = [image for path, reader in readers for image in reader(path, reading)]
     _refuse_repeated(found)
     inspections = inspect_images([(image.path, image.size) for image in found], workers=workers)
     records = []
@@ -133,6 +136,21 @@ def _video(path: Path, reading: _Reading) -> Iterator[_Found]:
     for record in records:
         more = {"video": str(path), "frame": record["frame"], "time": record["time"]}
         yield _Found(path_id(f"{path.name}/{record['frame']}"), record["file_name"], more=more)
+
+
+def _refuse_one_name(videos: Sequence[Path]) -> None:
+    """Frames of a video go into a folder of its name, and their ids come from it."""
+    places: dict[str, Path] = {}
+    for path in videos:
+        if path.name not in places:
+            places[path.name] = path
+        elif places[path.name] == path:
+            raise UserError(f"{path}: this video is named twice; name it once")
+        else:
+            raise UserError(
+                f"{places[path.name]} and {path} have one name, which their frames are known by; rename one, or predict on one "
+                "after the other"
+            )
 
 
 def _refuse_repeated(found: Sequence[_Found]) -> None:

@@ -5,13 +5,14 @@ An instance with keypoints is a skeleton and the box of its group. COCO's number
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
 from datadistill.annotations import by_image
 from datadistill.errors import UserError
-from datadistill.exchange.review import Coco, Known, as_coco, category_ids, category_of, require_box
+from datadistill.exchange.review import Coco, Known, as_coco, category_ids, category_of, require_box, require_size
 
 Element = ElementTree.Element
 SAID = ("score", "disagreement")
@@ -103,19 +104,20 @@ def from_xml(
         raise UserError(f"{where}: not valid XML ({error}); is the file complete?") from None
     if root.tag != "annotations" or root.find("track") is not None:
         raise UserError(f"{where}: not CVAT's XML for images; export the task as `CVAT for images 1.1`")
-    known, ids = Known(images), category_ids(categories)
+    known, ids = Known(images, "images"), category_ids(categories, where)
     by_id = {category["id"]: category for category in categories}
     reviewed, annotations = [], []
     for node in root.iter("image"):
         image = known.image(node.get("name", ""), where)
         reviewed.append(image)
         try:
+            require_size(node.attrib, image, where)
             annotations += _instances(node, image, ids, by_id, where)
         except (TypeError, ValueError) as error:
             raise UserError(f"{where}: {image['file_name']}: a number is missing or malformed ({error})") from None
     if not reviewed:
         raise UserError(f"{where}: it lists no image; export the task again")
-    return as_coco(reviewed, annotations, categories)
+    return as_coco(reviewed, annotations, categories, where)
 
 
 def _instances(
@@ -123,7 +125,7 @@ def _instances(
 ) -> list[dict[str, Any]]:
     skeletons = {_skeleton_name(category): category for category in by_id.values() if category.get("keypoints")}
     made: list[dict[str, Any]] = []
-    of_group: dict[tuple[str | None, int], dict[str, Any]] = {}
+    of_group: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for shape in node:
         if shape.tag == "box":
             if float(shape.get("rotation", 0)):
@@ -137,8 +139,10 @@ def _instances(
             if names := by_id[category].get("keypoints"):
                 instance |= {"keypoints": [0.0] * (3 * len(names)), "num_keypoints": 0}
                 if shape.get("group_id", "0") != "0":
-                    of_group[shape.get("group_id"), category] = instance
+                    of_group[shape.get("group_id", "0"), category].append(instance)
             made.append(instance)
+    posed: set[tuple[str, int]] = set()
+    alone: list[dict[str, Any]] = []
     for shape in node:
         if shape.tag == "skeleton":
             category_entry = skeletons.get(shape.get("label", "")) or next(
@@ -147,17 +151,46 @@ def _instances(
             if category_entry is None:
                 raise UserError(f"{where}: {image['file_name']}: no category has the skeleton {shape.get('label')!r}")
             points = _points(shape, category_entry["keypoints"], f"{where}: {image['file_name']}")
-            instance = of_group.get((shape.get("group_id"), category_entry["id"])) or _boxed(
-                points, image, category_entry["id"], where
-            )
-            if instance.get("num_keypoints") == 0 and instance not in made:
-                made.append(instance)
+            group = shape.get("group_id", "0"), category_entry["id"]
+            boxes = of_group.get(group, [])
+            if len(boxes) > 1 or group in posed:
+                raise UserError(
+                    f"{where}: {image['file_name']}: group {group[0]} has several boxes or skeletons of {category_entry['name']!r}; "
+                    "give each instance a group of its own"
+                )
+            if group[0] != "0":
+                posed.add(group)
+            if boxes:
+                (instance,) = boxes
+            else:
+                instance = _boxed(points, image, category_entry["id"], where)
+                alone.append(instance)
             instance |= {"keypoints": points, "num_keypoints": sum(1 for v in points[2::3] if v)}
         elif shape.tag != "box":
             raise UserError(
                 f"{where}: {image['file_name']}: a shape of type {shape.tag!r} is neither a box nor a skeleton; remove it"
             )
-    return made
+    for instance in alone:
+        if any(_holds(box, instance) for box in made):
+            raise UserError(
+                f"{where}: {image['file_name']}: a skeleton lies in a box that has none, and nothing says that they are one instance; "
+                "group them"
+            )
+    return made + alone
+
+
+def _holds(box: Mapping[str, Any], skeleton: Mapping[str, Any]) -> bool:
+    """Whether most keypoints of a skeleton lie in a box of its category that has no keypoints itself."""
+    if box["category_id"] != skeleton["category_id"] or box["num_keypoints"]:
+        return False
+    x, y, w, h = box["bbox"]
+    points = skeleton["keypoints"]
+    within = [
+        x <= px <= x + w and y <= py <= y + h
+        for px, py, seen in zip(points[::3], points[1::3], points[2::3], strict=True)
+        if seen
+    ]
+    return 2 * sum(within) > len(within)
 
 
 def _points(skeleton: Element, names: Sequence[str], where: str) -> list[float]:
@@ -178,7 +211,7 @@ def _boxed(points: Sequence[float], image: Mapping[str, Any], category: int, whe
     seen = [(x, y) for x, y, v in zip(points[::3], points[1::3], points[2::3], strict=True) if v]
     if len(seen) < 2:
         raise UserError(
-            f"{where}: {image['file_name']}: a skeleton without a box has fewer than two keypoints; draw its box"
+            f"{where}: {image['file_name']}: a skeleton without a box has fewer than two keypoints; draw its box and group them"
         )
     left, top = min(x for x, _ in seen), min(y for _, y in seen)
     box = [left, top, max(x for x, _ in seen) - left, max(y for _, y in seen) - top]

@@ -15,7 +15,16 @@ from typing import Any
 
 from datadistill.errors import UserError
 from datadistill.exchange import cvat, label_studio, yolo
-from datadistill.exchange.review import Coco, Known, as_coco, flat_names, least_certain_first
+from datadistill.exchange.review import (
+    Coco,
+    Known,
+    as_coco,
+    category_ids,
+    flat_names,
+    least_certain_first,
+    require_box,
+    require_size,
+)
 from datadistill.files import atomic_write, read_json, read_text, write_json
 from datadistill.tasks.keypoint_schema import flip_pairs
 
@@ -26,7 +35,8 @@ _HOW = {
     "files (LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true, LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT), import tasks.json; after the "
     "review export as JSON.",
     "cvat": "CVAT: create a task with the labels of annotations.xml and the images of images/, upload annotations.xml as `CVAT 1.1`; "
-    "after the review export as `CVAT for images 1.1`.",
+    "group a skeleton that you draw with its box, each instance in a group of its own; after the review export as "
+    "`CVAT for images 1.1`.",
     "yolo": "YOLO: images/ and labels/ side by side, classes in data.yaml; correct the files in labels/ (empty: no objects), and "
     "delete those that you don't review.",
     "coco": "COCO: labels.json beside data/, as FiftyOne reads it: fiftyone.Dataset.from_dir(dataset_dir=..., "
@@ -42,20 +52,22 @@ def export_labels(
     - `labels`: COCO JSON of a label set, its file names relative to the working directory.
     - `kind`: one of `FORMATS`; `count`: this many images; `prefix`: for Label Studio, before each image's path.
 
-    Images are hard links where the file system allows it, else copies. Returns the images written. Raises `UserError` for an unknown format, a missing image, or a
-    folder that isn't empty.
+    Images are hard links where the file system allows it, else copies. Returns the images written. Raises `UserError` for an
+    unknown format, two categories of one name, a missing image, or a folder that isn't empty.
     """
     if kind not in FORMATS:
         raise UserError(f"format: {kind!r} is none of {', '.join(FORMATS)}")
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: not empty; name a new folder, or empty it")
+    category_ids(labels["categories"])
     images = least_certain_first(labels, count)
     missing = [image["file_name"] for image in images if not Path(image["file_name"]).is_file()]
     if missing:
         raise UserError(
             f"{missing[0]}: no such image ({len(missing)} are missing); run this where the labels were made"
         )
-    names = flat_names(images)
+    # Of all images, as the import will know them, also where only some go out.
+    names = flat_names(labels["images"], by_stem=kind == "yolo")
     write = {"label-studio": _label_studio, "cvat": _cvat, "yolo": _yolo, "coco": _coco}[kind]
     write(labels, images, names, folder, prefix)
     _text(folder / "order.txt", "".join(f"{names[image['id']]}\n" for image in images))
@@ -113,9 +125,23 @@ def _link(images: Sequence[Mapping[str, Any]], names: Mapping[int, str], folder:
         source, place = Path(image["file_name"]).resolve(), folder / names[image["id"]]
         # Hard links cost no space, and tools that refuse links to elsewhere take them.
         try:
-            os.link(source, place)
-        except OSError:
-            shutil.copyfile(source, place)
+            _link_or_copy(source, place)
+        except FileExistsError:
+            raise UserError(
+                f"{place}: already there, as its file system takes two names for one; export to another disk"
+            ) from None
+
+
+def _link_or_copy(source: Path, place: Path) -> None:
+    """A hard link, or a copy where there can't be one (another device, not permitted, too many links). Nothing is overwritten:
+    `place` may be a link to somebody's photo."""
+    try:
+        os.link(source, place)
+    except FileExistsError:
+        raise
+    except OSError:
+        with source.open("rb") as original, place.open("xb") as copy:
+            shutil.copyfileobj(original, copy)
 
 
 def _text(path: Path, text: str) -> None:
@@ -133,24 +159,27 @@ def import_labels(path: Path, labels: Coco, only: Path | None = None) -> dict[st
 
     Raises `UserError` for anything that can't be read whole: nothing is dropped in silence.
     """
+    category_ids(labels["categories"])
     try:
         made = _import(path, labels["images"], labels["categories"], str(path))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:100]
         detail = f"no {reason}" if isinstance(error, KeyError) else reason or type(error).__name__
         raise UserError(f"{path}: not as its tool exports it ({detail}); export it again") from None
-    return made if only is None else _only(made, only, str(path))
+    return made if only is None else _only(made, only, Known(labels["images"]), str(path))
 
 
-def _only(made: dict[str, Any], only: Path, where: str) -> dict[str, Any]:
+def _only(made: dict[str, Any], only: Path, known: Known, where: str) -> dict[str, Any]:
     """Of imported labels, those of the images that a file names."""
-    known = Known(made["images"])
     names = [line.strip() for line in read_text(only).splitlines() if line.strip()]
     if not names:
         raise UserError(f"{only}: names no image; write those that were reviewed into it, one a line")
-    chosen = {known.image(name, f"{only}, beside {where}")["id"] for name in names}
+    chosen = {known.image(name, f"{only}, beside {where}")["id"]: name for name in names}
     images = [image for image in made["images"] if image["id"] in chosen]
-    return as_coco(images, [a for a in made["annotations"] if a["image_id"] in chosen], made["categories"])
+    if gone := set(chosen) - {image["id"] for image in images}:
+        raise UserError(f"{only}: {chosen[min(gone)]!r} is not among what comes back in {where}; take the line out")
+    annotations = [a for a in made["annotations"] if a["image_id"] in chosen]
+    return as_coco(images, annotations, made["categories"], where)
 
 
 def _import(
@@ -183,7 +212,7 @@ def _read_json(
 ) -> dict[str, Any]:
     values = read_json(path)
     if isinstance(values, list):
-        return label_studio.from_tasks(values, images, categories, str(path))
+        return label_studio.from_tasks(values, images, categories, str(path), ours=True)
     if not isinstance(values, Mapping) or not isinstance(values.get("images"), list):
         raise UserError(f"{path}: neither an export of Label Studio (a list) nor COCO JSON (with `images`)")
     return _from_coco(values, images, categories, str(path))
@@ -193,19 +222,27 @@ def _from_coco(
     values: Mapping[str, Any], images: Sequence[Mapping[str, Any]], categories: Sequence[Mapping[str, Any]], where: str
 ) -> dict[str, Any]:
     """Corrected COCO: ids of images and categories may have changed on the way, names may not."""
-    known = Known(images)
+    known = Known(images, "data")
     by_name = {category["name"]: category["id"] for category in categories}
+    category_ids(values.get("categories", []), where)
     moved: dict[Any, int] = {}
     for category in values.get("categories", []):
         if category["name"] not in by_name:
             raise UserError(f"{where}: there is no category {category['name']!r}; known: {', '.join(by_name)}")
         moved[category["id"]] = by_name[category["name"]]
-    found = {image["id"]: known.image(image["file_name"], where) for image in values["images"]}
+    found: dict[Any, Mapping[str, Any]] = {}
+    for entry in values["images"]:
+        image = known.image(entry["file_name"], where)
+        if entry["id"] in found:
+            raise UserError(f"{where}: {image['file_name']}: another image has its id {entry['id']}, too; take one out")
+        require_size(entry, image, where)
+        found[entry["id"]] = image
     annotations = []
     for annotation in values.get("annotations", []):
         if annotation["image_id"] not in found or annotation["category_id"] not in moved:
             raise UserError(f"{where}: annotation {annotation.get('id')} has no image or category in this file")
-        kept = {key: annotation[key] for key in ("bbox", "keypoints", "num_keypoints", "iscrowd") if key in annotation}
-        places = {"image_id": found[annotation["image_id"]]["id"], "category_id": moved[annotation["category_id"]]}
-        annotations.append({**places, **kept})
-    return as_coco(list(found.values()), annotations, categories)
+        image = found[annotation["image_id"]]
+        kept = {key: annotation[key] for key in ("keypoints", "num_keypoints", "iscrowd") if key in annotation}
+        places = {"image_id": image["id"], "category_id": moved[annotation["category_id"]]}
+        annotations.append({**places, "bbox": require_box(annotation["bbox"], image, where), **kept})
+    return as_coco(list(found.values()), annotations, categories, where)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.etree import ElementTree
 
 from datadistill.annotations import by_image
@@ -24,6 +24,8 @@ from datadistill.exchange.review import (
 )
 
 MODEL_VERSION = "data distillation"
+_CLOUD = ("s3://", "gs://", "azure-blob://")
+"""Addresses that Label Studio takes as they are; all others are decoded on the way."""
 
 
 def to_tasks(labels: Coco, images: Sequence[Mapping[str, Any]], prefix: str) -> list[dict[str, Any]]:
@@ -32,7 +34,7 @@ def to_tasks(labels: Coco, images: Sequence[Mapping[str, Any]], prefix: str) -> 
     The prediction's score is the certainty of its least certain label, so that sorting by it in Label Studio gives the order of the
     export; each region has the label's own score, and how far its transforms disagree as a remark (`meta`).
 
-    `prefix` comes before the image's path: the address under which Label Studio reads local files, such as
+    `prefix` comes before the image's path, percent-encoded: the address under which Label Studio reads local files, such as
     `/data/local-files/?d=`.
     """
     categories = {category["id"]: category for category in labels["categories"]}
@@ -47,7 +49,7 @@ def to_tasks(labels: Coco, images: Sequence[Mapping[str, Any]], prefix: str) -> 
             {
                 "id": number,
                 "data": {
-                    "image": f"{prefix}{image['file_name']}",
+                    "image": f"{prefix}{image['file_name'] if prefix.startswith(_CLOUD) else quote(image['file_name'])}",
                     "image_id": image["id"],
                     "file_name": image["file_name"],
                 },
@@ -115,15 +117,21 @@ def labelling_interface(categories: Sequence[Mapping[str, Any]]) -> str:
 
 
 def from_tasks(
-    tasks: Any, images: Sequence[Mapping[str, Any]], categories: Sequence[Mapping[str, Any]], where: str
+    tasks: Any,
+    images: Sequence[Mapping[str, Any]],
+    categories: Sequence[Mapping[str, Any]],
+    where: str,
+    *,
+    ours: bool = False,
 ) -> dict[str, Any]:
     """COCO JSON of the tasks that have an annotation by a person, its last one that wasn't cancelled.
 
-    A task without one was not reviewed, and is left out. Raises `UserError` for anything that isn't a box or a keypoint.
+    A task without one was not reviewed, and is left out. `ours`: an `image_id` among a task's data is one of `images`, as
+    `to_tasks` writes it. Raises `UserError` for anything that isn't a box or a keypoint.
     """
     if not isinstance(tasks, list) or not all(isinstance(task, Mapping) and "data" in task for task in tasks):
         raise UserError(f"{where}: not a JSON export of Label Studio (a list of tasks); export the project as JSON")
-    known, ids = Known(images), category_ids(categories)
+    known, ids = Known(images), category_ids(categories, where)
     keypoints = {category["id"]: list(category.get("keypoints") or []) for category in categories}
     reviewed, annotations = [], []
     for task in tasks:
@@ -131,11 +139,16 @@ def from_tasks(
         if not done:
             continue
         image = known.image(file_name_of(task["data"], where), where)
+        if ours and str(task["data"].get("image_id", image["id"])) != str(image["id"]):
+            raise UserError(
+                f"{where}: {image['file_name']}: its task is of image {task['data']['image_id']}, in the split it is image "
+                f"{image['id']}; import it beside the split it was exported from"
+            )
         reviewed.append(image)
         annotations += _instances(done[-1].get("result") or [], image, ids, keypoints, where)
     if not reviewed:
         raise UserError(f"{where}: no task has an annotation; submit the reviewed tasks and export again")
-    return as_coco(reviewed, annotations, categories)
+    return as_coco(reviewed, annotations, categories, where)
 
 
 def file_name_of(data: Mapping[str, Any], where: str) -> str:
@@ -159,6 +172,7 @@ def _instances(
     made: dict[str, dict[str, Any]] = {}
     width, height = image["width"], image["height"]
     for region in result:
+        _require_as_shown(region, image, where)
         if region.get("type") != "rectanglelabels":
             continue
         value = region["value"]
@@ -204,3 +218,21 @@ def _instances(
         parent["keypoints"][place : place + 3] = [x, y, 2]
         parent["num_keypoints"] += 1
     return list(made.values())
+
+
+def _require_as_shown(region: Mapping[str, Any], image: Mapping[str, Any], where: str) -> None:
+    """Refuse a region drawn on the image turned: its per cents are of other sides.
+
+    Sizes may differ (a smaller copy was shown), shapes only by what rounding to whole pixels makes.
+    """
+    if region.get("image_rotation"):
+        raise UserError(
+            f"{where}: {image['file_name']}: a region was drawn on the image rotated; turn it back and redraw"
+        )
+    shown = float(region.get("original_width") or 0), float(region.get("original_height") or 0)
+    own = image["width"], image["height"]
+    if all(shown) and abs(shown[0] * own[1] - shown[1] * own[0]) > max(sum(shown), sum(own)):
+        raise UserError(
+            f"{where}: {image['file_name']}: a region was drawn on {shown[0]:g}x{shown[1]:g} pixels, the split has "
+            f"{own[0]}x{own[1]} (turned as the EXIF orientation says); label the image as it was exported"
+        )

@@ -6,7 +6,7 @@ Ten decimals keep a coordinate to a millionth of a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,24 +70,50 @@ def from_folder(
         unknown = [name for name in names if name not in by_name]
         if unknown:
             raise UserError(f"{where}: there is no category {unknown[0]!r}; known: {', '.join(by_name)}")
+        if len(set(names)) < len(names):
+            raise UserError(f"{where}: two classes have one name ({', '.join(names)}); name each once")
         categories = [by_name[name] for name in names]
     known = Known(images)
     reviewed, annotations = [], []
-    for path in label_files(folder):
+    for path in label_files(folder, known):
         image = known.image(path.stem, str(path))
         reviewed.append(image)
         annotations += read_labels(path, image, categories)
     if not reviewed:
         raise UserError(f"{where}: no label file (*.txt) in this folder or below")
-    return as_coco(reviewed, annotations, categories)
+    return as_coco(reviewed, annotations, categories, where)
 
 
-def label_files(folder: Path) -> list[Path]:
-    """The label files below a folder: texts that aren't lists of classes or of images."""
-    lists = {"classes.txt", "obj.names", "train.txt", "val.txt", "test.txt", "order.txt", "notes.txt"}
-    return sorted(
-        path for path in folder.rglob("*.txt") if path.name not in lists and not path.name.startswith("README")
-    )
+_LISTS = {"classes", "train", "val", "test", "order", "notes"}
+"""Stems of texts that list classes or images."""
+
+
+def label_files(folder: Path, known: Container[str] | None = None) -> list[Path]:
+    """The label files below a folder: texts that aren't lists of classes or of images.
+
+    One that is called like a list is none where an image of `known` has its stem; without `known`, where it has lines and all of
+    them are numbers. `classes.txt` is always a list.
+    """
+
+    def is_list(path: Path) -> bool:
+        if path.stem not in _LISTS and not path.name.startswith("README"):
+            return False
+        if path.stem == "classes":
+            return True
+        return path.stem not in known if known is not None else not _has_labels(path)
+
+    return sorted(path for path in folder.rglob("*.txt") if not is_list(path))
+
+
+def _has_labels(path: Path) -> bool:
+    """Whether all lines of a text, at least one, are of five numbers or more."""
+    try:
+        rows = [
+            list(map(float, line.split())) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
+    except ValueError:
+        return False
+    return bool(rows) and all(len(row) >= 5 for row in rows)
 
 
 def class_names(folder: Path) -> list[str] | None:
@@ -152,6 +178,14 @@ def read_labels(path: Path, image: Mapping[str, Any], categories: Sequence[Mappi
             raise UserError(f"{where}: {len(numbers)} numbers; a box has 4, and 3 for each of {len(names)} keypoints")
         if not all(-0.5 <= value <= 1.5 for value in numbers[:4]):
             raise UserError(f"{where}: the box isn't in fractions of the image")
+        points = numbers[4:] or [0.0] * (3 * len(names))
+        columns = list(zip(points[::3], points[1::3], points[2::3], strict=True))
+        if not all(seen in (0, 1, 2) for *_, seen in columns):
+            raise UserError(f"{where}: the visibility of a keypoint isn't 0, 1 or 2; correct it")
+        if not all(-0.5 <= value <= 1.5 for px, py, seen in columns if seen for value in (px, py)):
+            raise UserError(
+                f"{where}: a keypoint isn't in fractions of the image; divide x by its width and y by its height"
+            )
         x, y, w, h = numbers[:4]
         box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
         instance: dict[str, Any] = {
@@ -160,8 +194,6 @@ def read_labels(path: Path, image: Mapping[str, Any], categories: Sequence[Mappi
             "bbox": require_box(box, image, where),
         }
         if names:
-            points = numbers[4:] or [0.0] * (3 * len(names))
-            columns = zip(points[::3], points[1::3], points[2::3], strict=True)
             instance["keypoints"] = [v for px, py, seen in columns for v in (px * width, py * height, int(seen))]
             instance["num_keypoints"] = sum(1 for seen in points[2::3] if seen)
         found.append(instance)

@@ -76,7 +76,7 @@ def _threshold_panel(
 
 
 def _category_panel(axes: Axes, thresholds: Mapping[str, Any]) -> None:
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     sets = [
         ("one global threshold", thresholds["overall_by_category"], "s", ORANGE, "none"),
@@ -136,8 +136,10 @@ def _category_panel(axes: Axes, thresholds: Mapping[str, Any]) -> None:
     axes.axline((low, low), (high, high), color=PALE, linewidth=1.2, zorder=1)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     axes.set(xlabel="target (true instances per labelled image)", ylabel="achieved (generated per image)")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    for axis in (axes.xaxis, axes.yaxis):
+        # A log axis would write its numbers as mathematics, which the style sheet turns off.
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.set_title("Categories")
     legend_below(axes)
 

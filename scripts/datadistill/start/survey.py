@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from datadistill.data.coco import check_coco
-from datadistill.data.images import Inspection, inspect_images, list_images
+from datadistill.data.images import Inspection, inspect_images, list_images, unread_note
 from datadistill.errors import UserError
 from datadistill.files import read_json
 from datadistill.start.dataset import Dataset, folder_beside, read_dataset, refuse_damaged
@@ -201,6 +201,8 @@ def describe_pool(pool: Pool, shared: Mapping[str, int]) -> list[str]:
     said = [f"Pool: {pool.count:,} images, {in_words(pool.sizes) if pool.sizes else 'none of which can be used'}."]
     if pool.looked_at < pool.count:
         said.append(f"  {pool.looked_at:,} of them were looked at, spread evenly; a run looks at all.")
+    if not pool.listed and (others := unread_note(pool.images)):
+        said.append(f"  {others[0].upper()}{others[1:]}.")
     for name, count in shared.items():
         said.append(f"  {count:,} of them are those of {name!r}: the pool leaves them out.")
     if pool.damaged:
