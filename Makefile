@@ -21,7 +21,7 @@ start = python scripts/unlock.py $(1) && python scripts/run.py $(1) $(2)
 # A program that a rule starts must find the project's interpreter first, whatever the shell has active.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env init demo smoke run plan data report test test-kills test-conda test-cluster test-peers benchmark lint format docs lock clean-env
+.PHONY: help env init demo demo-objects smoke run plan data report test test-kills test-conda test-cluster test-peers benchmark lint format docs lock clean-env
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ demo: $(READY)  ## run the whole chain on the embedded, rendered data set, and p
 	@$(call start,--configfile config/demo.yaml,--cores $(CORES))
 	python scripts/show_results.py --config config/demo.yaml
 
+demo-objects: $(READY)  ## the same for objects: boxes of rendered things, a threshold for each category
+	@$(call start,--configfile config/demo-objects.yaml,--cores $(CORES))
+	python scripts/show_results.py --config config/demo-objects.yaml
+
 smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (12 minutes of CPU time)
 	@$(call start,--configfile config/smoke.yaml,--cores $(CORES))
 	python scripts/show_results.py --config config/smoke.yaml
@@ -53,7 +57,7 @@ run: $(READY)  ## run a config of your choice: make run CONFIG=config/coco-mini.
 	@$(call start,--configfile $(CONFIG),--cores $(CORES))
 	python scripts/show_results.py --config $(CONFIG)
 
-init: $(READY)  ## look at your own data and write a config: make init LABELLED=train.json POOL=photos (VAL= IMAGES= OUTPUT= TASK= PRESET=)
+init: $(READY)  ## look at your own data and write a config: make init LABELLED=train.json POOL=photos (VAL= IMAGES= OUTPUT= TASK= PRESET= ITERATIONS=)
 	@if [ -z "$(LABELLED)" ] || [ -z "$(POOL)" ]; then
 	  echo "error: name your data: make init LABELLED=(COCO JSON, YOLO, Pascal VOC, Label Studio, CVAT) POOL=(a folder of images)" >&2
 	  exit 2
@@ -83,7 +87,11 @@ benchmark: $(READY)  ## how fast this machine plans the configs, and trains and 
 	for task in keypoints objects; do
 	  PYTHONPATH=scripts python benchmarks/network_speed.py --task $$task --output benchmarks/results/$$task.json
 	done
-	PYTHONPATH=scripts python benchmarks/speed_ratios.py --output benchmarks/results/speed_ratios.json
+	if [ -d ../shared/data/coco-mini ]; then
+	  PYTHONPATH=scripts python benchmarks/speed_ratios.py --output benchmarks/results/speed_ratios.json
+	else
+	  echo "benchmarks/speed_ratios.py is left out: it wants the photographs of ../shared/data/coco-mini (docs/data.md)"
+	fi
 
 test-kills: $(READY)  ## 20 kills of small runs at random moments; all files as without them (minutes)
 	@python tests/kills/kill_runs.py --kills 20
