@@ -184,6 +184,14 @@ def test_thresholds_of_categories(tmp_path, saved_figures):
     assert "person" not in texts(saved_figures[0])
 
 
+def test_categories_at_one_place_share_a_text(tmp_path, saved_figures):
+    by_category = {number: threshold(0.1, 0.5, 0.0) for number in ("1", "2")} | {"3": threshold(1.0, 0.5, 1.0)}
+    values = thresholds(per_category=True, categories=by_category, overall_by_category=by_category)
+    values["report"]["names"] = {"1": "fish", "2": "umbrella", "3": "ball"}
+    thresholds_figure(values, tmp_path / "t", note=NOTE)
+    assert [text.get_text() for text in saved_figures[0].axes[1].texts] == ["fish, umbrella"]
+
+
 def test_a_dollar_sign_is_no_mathematics_and_a_log_axis_writes_plain_numbers(tmp_path, saved_figures):
     by_category = {"1": threshold(10.0, 0.5, 1.0), "2": threshold(0.1, 0.5, 0.0)}
     values = thresholds(per_category=True, categories=by_category, overall_by_category=by_category)

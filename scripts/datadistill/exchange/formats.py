@@ -20,6 +20,7 @@ from datadistill.exchange.review import (
     Known,
     as_coco,
     category_ids,
+    category_of,
     flat_names,
     least_certain_first,
     require_box,
@@ -223,13 +224,8 @@ def _from_coco(
 ) -> dict[str, Any]:
     """Corrected COCO: ids of images and categories may have changed on the way, names may not."""
     known = Known(images, "data")
-    by_name = {category["name"]: category["id"] for category in categories}
-    category_ids(values.get("categories", []), where)
-    moved: dict[Any, int] = {}
-    for category in values.get("categories", []):
-        if category["name"] not in by_name:
-            raise UserError(f"{where}: there is no category {category['name']!r}; known: {', '.join(by_name)}")
-        moved[category["id"]] = by_name[category["name"]]
+    ids, theirs = category_ids(categories), category_ids(values.get("categories", []), where)
+    moved = {number: category_of(name, ids, where) for name, number in theirs.items()}
     found: dict[Any, Mapping[str, Any]] = {}
     for entry in values["images"]:
         image = known.image(entry["file_name"], where)

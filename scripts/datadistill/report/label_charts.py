@@ -126,13 +126,14 @@ def _category_panel(axes: Axes, thresholds: Mapping[str, Any]) -> None:
         for number, c in categories.items()
         if c["target"]
     )[-4:]
+    at: dict[tuple[float, float], list[str]] = {}
     for distance, number in far:
         if distance > math.log(1.25):
             c = categories[number]
-            position = (c["target"], max(c["achieved"], low))
-            name = names.get(str(number), str(number))
-            text = axes.annotate(name, position, (4, 4), textcoords="offset points", fontsize=6.5, color=GREY)
-            text.set_in_layout(False)
+            at.setdefault((c["target"], max(c["achieved"], low)), []).append(names.get(str(number), str(number)))
+    for position, shared in at.items():
+        text = axes.annotate(", ".join(shared), position, (4, 4), textcoords="offset points", fontsize=6.5, color=GREY)
+        text.set_in_layout(False)
     axes.axline((low, low), (high, high), color=PALE, linewidth=1.2, zorder=1)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     axes.set(xlabel="target (true instances per labelled image)", ylabel="achieved (generated per image)")
