@@ -130,17 +130,10 @@ def test_images_that_are_called_like_lists_come_back(tmp_path: Path) -> None:
         import_labels(tmp_path / "out", labels)
 
 
-def test_without_its_images_a_folder_s_lists_are_told_by_what_they_hold(tmp_path: Path) -> None:
-    for name, text in {
-        "test.txt": "0 0.5 0.5 0.25 0.25\n",
-        "train.txt": "000001\n000002\n",
-        "val.txt": "./images/a.jpg\n",
-        "order.txt": "",
-        "README.txt": "Read this.\n",
-        "a.txt": "",
-    }.items():
-        (tmp_path / name).write_text(text)
-    assert [path.name for path in label_files(tmp_path)] == ["a.txt", "test.txt"]
+def test_a_text_called_like_a_list_is_labels_only_beside_its_image(tmp_path: Path) -> None:
+    for name in ("test.txt", "train.txt", "classes.txt", "README.txt", "a.txt"):
+        (tmp_path / name).write_text("")
+    assert [path.name for path in label_files(tmp_path, {"a", "test", "classes"})] == ["a.txt", "test.txt"]
 
 
 # --- numbers

@@ -88,32 +88,17 @@ _LISTS = {"classes", "train", "val", "test", "order", "notes"}
 """Stems of texts that list classes or images."""
 
 
-def label_files(folder: Path, known: Container[str] | None = None) -> list[Path]:
+def label_files(folder: Path, stems: Container[str]) -> list[Path]:
     """The label files below a folder: texts that aren't lists of classes or of images.
 
-    One that is called like a list is none where an image of `known` has its stem; without `known`, where it has lines and all of
-    them are numbers. `classes.txt` is always a list.
+    `stems`: those of the images. A text that is called like a list is one unless an image has its stem; `classes.txt` always is.
     """
 
     def is_list(path: Path) -> bool:
-        if path.stem not in _LISTS and not path.name.startswith("README"):
-            return False
-        if path.stem == "classes":
-            return True
-        return path.stem not in known if known is not None else not _has_labels(path)
+        listed = path.stem in _LISTS or path.name.startswith("README")
+        return listed and (path.stem == "classes" or path.stem not in stems)
 
     return sorted(path for path in folder.rglob("*.txt") if not is_list(path))
-
-
-def _has_labels(path: Path) -> bool:
-    """Whether all lines of a text, at least one, are of five numbers or more."""
-    try:
-        rows = [
-            list(map(float, line.split())) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
-        ]
-    except ValueError:
-        return False
-    return bool(rows) and all(len(row) >= 5 for row in rows)
 
 
 def class_names(folder: Path) -> list[str] | None:

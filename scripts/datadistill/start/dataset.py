@@ -158,8 +158,8 @@ def _voc(place: Path, images: Path | None, categories: Categories | None) -> Dat
 def _yolo(place: Path, images: Path | None, categories: Categories | None) -> Dataset:
     described = yolo_folders.describe(place)
     folder = images or described.images
-    labels = yolo_folders.labels_of(folder, place)
     listed, known = list_images(folder), described.categories
+    labels = yolo_folders.labels_of(folder, {PurePosixPath(name).stem for name in listed}, place)
     records = _inspected(folder, _of_stems(listed, [path.name for path in labels]))
     there = {PurePosixPath(record["file_name"]).stem for record in records}
     if alone := [path for path in labels if path.stem not in there]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,8 @@ def _keypoints(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return fields
 
 
-def labels_of(images: Path, where: Path) -> list[Path]:
-    """The label files of a folder of images: in the folder where the path says `labels` for `images`, or beside the images."""
+def labels_of(images: Path, stems: Container[str], where: Path) -> list[Path]:
+    """The label files of a folder of images, which have these stems: where the path says `labels` for `images`, or beside the images."""
     parts = list(images.parts)
     places = [images]
     if "images" in parts:
@@ -97,7 +97,7 @@ def labels_of(images: Path, where: Path) -> list[Path]:
         places.insert(0, Path(*parts[:at], "labels", *parts[at + 1 :]))
     places.insert(1, images.parent / "labels")
     for place in places:
-        found = label_files(place) if place.is_dir() else []
+        found = label_files(place, stems) if place.is_dir() else []
         if found:
             return found
     raise UserError(f"{where}: no label file (*.txt) in {places[0]}, where those of {images} should be")
