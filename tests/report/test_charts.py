@@ -70,6 +70,22 @@ def test_teachers(tmp_path, saved_figures):
     assert axes.get_ylim()[0] < 39.0
 
 
+def test_bars_of_teachers_and_students_lie_inside(tmp_path, saved_figures):
+    points = [
+        TeacherPoint("a", {1: 40.0, 2: 41.0}, {1: 43.0, 2: 43.2}),
+        TeacherPoint("b", {1: 46.0, 2: 54.0}, {1: 44.0, 2: 52.0}),
+    ]
+    teachers_figure(points, {1: 42.0}, tmp_path / "figure6", note=NOTE)
+    (axes,) = saved_figures[0].axes
+    bars = [segment for collection in axes.collections for segment in collection.get_segments()]
+    assert len(bars) == 4
+    for x, y in (end for bar in bars for end in bar):
+        assert axes.get_xlim()[0] < x < axes.get_xlim()[1]
+        assert axes.get_ylim()[0] < y < axes.get_ylim()[1]
+    level = next(line for line in axes.get_lines() if line.get_linestyle() == "--")
+    assert level.get_color() not in [line.get_color() for line in axes.get_lines() if line.get_marker() in "os"]
+
+
 def test_ap_is_not_drawn_below_zero(tmp_path, saved_figures):
     fractions_figure({0.5: {1: 0.0}, 1.0: {1: 0.0}}, {1: 0.0}, tmp_path / "figure5", note=NOTE)
     teachers_figure([TeacherPoint("a", {1: 0.0}, {1: 0.1})], {1: 0.0}, tmp_path / "figure6", note=NOTE)

@@ -86,6 +86,8 @@ def teachers_figure(
 
     Means over seeds, bars are sample standard deviations. The diagonal is where a student is as good as its teacher.
     """
+    # The baseline's line is orange.
+    colours = [colour for colour in CYCLE if colour != ORANGE]
     with style():
         figure = new_figure(5.6, 5.2)
         axes = figure.subplots()
@@ -98,7 +100,7 @@ def teachers_figure(
                 xerr=_spread(point.teacher),
                 yerr=_spread(point.student),
                 fmt=MARKERS[i % len(MARKERS)],
-                color=CYCLE[i % len(CYCLE)],
+                color=colours[i % len(colours)],
                 markersize=7,
                 markeredgecolor="white",
                 elinewidth=1,
@@ -115,11 +117,16 @@ def teachers_figure(
 
 
 def _square_limits(axes: Axes, points: Sequence[TeacherPoint], baseline: Seeds) -> None:
-    xs = [_mean(point.teacher) for point in points]
-    ys = [_mean(point.student) for point in points] + ([_mean(baseline)] if baseline else [])
+    xs = [end for point in points for end in _bar(point.teacher)]
+    ys = [end for point in points for end in _bar(point.student)] + ([_mean(baseline)] if baseline else [])
     axes.set_xlim(_limits(xs))
     axes.set_ylim(_limits(ys))
     axes.axline((0, 0), slope=1, color=PALE, linewidth=1.2, zorder=1, label="student = teacher")
+
+
+def _bar(values: Seeds) -> tuple[float, float]:
+    mean, spread = _mean(values), _spread(values) or 0.0
+    return mean - spread, mean + spread
 
 
 def _limits(values: Sequence[float], fitted: Sequence[tuple[float, float]] = ()) -> tuple[float, float]:
