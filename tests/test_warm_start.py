@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket as socketlib
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,6 +144,30 @@ def test_a_signal_during_the_imports_ends_the_job(
         assert process.wait(30) == -signal.SIGTERM
         assert start(program, "tell").communicate()[1] == "beside\n"
         assert not (tmp_path / "pid").exists()
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_who_ended_during_the_imports_gets_no_fork(monkeypatch: pytest.MonkeyPatch, ended: bool) -> None:
+    ours, theirs = socketlib.socketpair()
+    forks: list[int] = []
+
+    def imports(self: object) -> bool:
+        if ended:
+            theirs.close()
+        return True
+
+    monkeypatch.setattr(warm_start._Waiting, "__init__", lambda self: None)
+    monkeypatch.setattr(warm_start._Waiting, "_is_ours", lambda self, line: True)
+    monkeypatch.setattr(warm_start._Waiting, "_is_ready", imports)
+    monkeypatch.setattr(warm_start._Waiting, "_fork", lambda self: forks.append(1) or -1)
+    waits = warm_start._Waiting()
+    waits.listener = SimpleNamespace(accept=lambda: (ours, None))
+    message = json.dumps({"python": warm_start._python()}).encode()
+    socketlib.send_fds(theirs, [warm_start._LENGTH.pack(len(message))], [0, 1, 2])
+    theirs.sendall(message)
+    waits._accept(None)
+    assert forks == ([] if ended else [1])
+    theirs.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -20,6 +20,7 @@ import importlib.util
 import json
 import os
 import runpy
+import select
 import selectors
 import shutil
 import signal
@@ -216,6 +217,8 @@ class _Waiting:
                 header, streams, *_ = socket.recv_fds(line, _LENGTH.size, 3)
                 work = json.loads(_exactly(line, _LENGTH.unpack(header)[0]) or b"null")
                 taken = bool(work) and len(streams) == 3 and work["python"] == _python() and self._is_ready()
+            # Whoever was ended during the imports wants no fork, not even a short one.
+            taken = taken and _still_waits(line)
             pid = self._fork() if taken else -1
         except (OSError, ValueError, struct.error, ImportError):
             # A job that is left alone says itself, and better, what is missing.
@@ -344,6 +347,11 @@ def _peer(line: socket.socket) -> tuple[int, int]:
     """Process and user at the other side."""
     pid, user, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, user
+
+
+def _still_waits(line: socket.socket) -> bool:
+    """Whether the other side, which says nothing before it hears something, hasn't ended."""
+    return not select.select([line], [], [], 0)[0]
 
 
 def _python() -> list[str]:
