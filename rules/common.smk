@@ -24,7 +24,7 @@ os.environ.update(
 
 from snakemake.utils import update_config
 
-from datadistill.workflow.config import command_line_values, complete_config, read_config
+from datadistill.workflow.config import command_line_values, complete_config, naming, read_config
 from datadistill.errors import UserError
 from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.figures import compared, explanation, figure
@@ -64,11 +64,13 @@ try:
     for path in CONFIG_FILES:
         # Snakemake takes the last of two equal keys without a word.
         read_config(path)
-    update_config(config, command_line_values(workflow.config_settings.config))
-    CONFIG = complete_config(config)
+    GIVEN = workflow.config_settings.config
+    update_config(config, command_line_values(GIVEN))
+    with naming(*CONFIG_FILES, *(["--config"] if GIVEN else [])):
+        CONFIG = complete_config(config)
+        EXPERIMENTS = build_experiments(CONFIG)
     # Captions of the report read Snakemake's own.
     config.update({key: CONFIG[key] for key in ("data_note", "proxy", "figures")})
-    EXPERIMENTS = build_experiments(CONFIG)
     ALL_OUTPUTS = outputs(EXPERIMENTS) + preview_files(EXPERIMENTS)
 except UserError as error:
     # Snakemake would print a WorkflowError with file and line of this file, which say nothing to a user.

@@ -52,6 +52,16 @@ def test_a_folder_is_all_photos_below_it_but_the_damaged_one() -> None:
     assert left_out["reason"].startswith("does not decode")
 
 
+def test_a_folder_says_what_of_it_is_not_read(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one.heic", "two.HEIC", "three.webp", "clip.mp4"):
+        Path("photos/below", name).touch()
+    assert len(read("photos").split["images"]) == 3
+    # The bar of the photos' decoding is there, too.
+    videos, photos = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out")]
+    assert videos == "left out: photos: 1 video(s); name each (photos/below/clip.mp4)"
+    assert photos.startswith("left out: photos: 3 files of kinds that aren't read (.heic 2, .webp 1)")
+
+
 def test_a_list_names_photos_beside_it_or_in_a_folder() -> None:
     Path("photos/list.txt").write_text("# two\nc d.jpeg\n\nbelow/b.JPG\nabsent.jpg\n")
     beside = read("photos/list.txt")
@@ -128,7 +138,7 @@ def bad_inputs() -> dict[str, tuple[tuple[str, ...], str]]:
         "absent": (("absent",), "--input: absent: no such file or folder"),
         "other kind": (("notes.md",), "notes.md: a folder, an image (.jpg .jpeg .png), a list of images (.txt)"),
         "empty folder": (("empty",), "empty: no JPEG or PNG image in this folder or below"),
-        "videos alone": (("clips",), "but 1 video(s); name each (clips/x.mp4)"),
+        "videos alone": (("clips",), "below; 1 video(s); name each (clips/x.mp4)"),
         "empty list": (("empty.txt",), "empty.txt: it lists no images"),
         "nothing but damage": (("photos/broken.jpg",), "no image can be used (photos/broken.jpg: does not decode"),
         "no video": (("clips/x.mp4",), "no image can be used (clips/x.mp4: can't be opened"),

@@ -58,10 +58,10 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
 )
 TEXTS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
-    "empty": ("", ("config",)),
-    "text": ("hello", ("config",)),
-    "a list": ("[1, 2]", ("config",)),
-    "a number": ("17", ("config",)),
+    "empty": ("", ("mapping of keys", ".yaml")),
+    "text": ("hello", ("mapping of keys", ".yaml")),
+    "a list": ("[1, 2]", ("mapping of keys", ".yaml")),
+    "a number": ("17", ("mapping of keys", ".yaml")),
     "UTF-16": (TEXT.encode("utf-16"), ("my.yaml", "UTF-8")),
     "Latin-1": (TEXT.replace("nothing", "für").encode("latin-1"), ("my.yaml", "UTF-8")),
     "NUL": ("run: a\0b\n", ("my.yaml",)),

@@ -137,13 +137,10 @@ def too_few_cells(text: str) -> str:
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (
-            misspelt_key,
-            "error: config: defaults: keypoints: training: unknown key 'batchsize'; did you mean 'batch_size'?",
-        ),
-        (unknown_backbone, "error: models: teacher: network: backbone: unknown backbone 'R-5'; nearest: 'R-50'"),
-        (ratio_beyond_one, "error: config: defaults: keypoints: training: labelled_ratio: 1.1 is greater than"),
-        (too_few_cells, "error: tables: table1a: row 2: it has 1 cells for 2 columns"),
+        (misspelt_key, "defaults: keypoints: training: unknown key 'batchsize'; did you mean 'batch_size'?"),
+        (unknown_backbone, "models: teacher: network: backbone: unknown backbone 'R-5'; nearest: 'R-50'"),
+        (ratio_beyond_one, "defaults: keypoints: training: labelled_ratio: 1.1 is greater than"),
+        (too_few_cells, "tables: table1a: row 2: it has 1 cells for 2 columns"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -154,8 +151,14 @@ def test_a_bad_config_is_one_sentence(workplace: Path, edit: Callable[[str], str
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
     assert len(lines) == 1
-    assert lines[0].startswith(sentence)
+    assert lines[0].startswith(f"error: {config}: {sentence}")
     assert not done.stdout
+
+
+def test_a_bad_value_may_be_that_of_the_command_line(workplace: Path) -> None:
+    done = snakemake(workplace, "--dry-run", "--config", "seedz=[1]", config=SMALLEST)
+    assert done.returncode == 2
+    assert f"error: {SMALLEST}, --config: unknown key 'seedz'; did you mean 'seeds'?" in done.stderr.splitlines()
 
 
 def test_one_table_builds_what_it_needs(workplace: Path) -> None:

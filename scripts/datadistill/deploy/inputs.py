@@ -6,13 +6,14 @@ name, sizes are those after the EXIF orientation, and what can't be used is left
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datadistill.data.coco import read_coco
-from datadistill.data.images import IMAGE_SUFFIXES, inspect_images, list_images
+from datadistill.data.images import IMAGE_SUFFIXES, inspect_images, list_images, unread_note
 from datadistill.data.sources import path_id
 from datadistill.data.splits import Made
 from datadistill.data.video_frames import VIDEO_SUFFIXES, write_frames
@@ -49,7 +50,8 @@ def read_inputs(
 ) -> Made:
     """An unlabelled split of all images that `inputs` name, in their order, and what of them was left out.
 
-    - A folder: every JPEG and PNG in it and below; an image: itself. The id is a hash of the name (below the folder).
+    - A folder: every JPEG and PNG in it and below, and a line on standard error that counts photos of other kinds and
+      videos; an image: itself. The id is a hash of the name (below the folder).
     - A `.txt`: one image a line; a `.json`: COCO's images, with their ids. Names are relative to the folder `images`, by
       default the one that the file lies in.
     - A video: every `every`-th frame, written as JPEG into a folder of `frames`; records carry `video`, `frame`, `time`.
@@ -99,11 +101,13 @@ def _reader(path: Path) -> Callable[[Path, _Reading], Iterator[_Found]]:
 
 
 def _folder(path: Path, reading: _Reading) -> Iterator[_Found]:
-    names = list_images(path)
+    names, videos, others = list_images(path), list_images(path, VIDEO_SUFFIXES), unread_note(path)
+    notes = [f"{len(videos)} video(s); name each ({path / videos[0]})"] if videos else []
+    notes += [others] if others else []
     if not names:
-        videos = list_images(path, VIDEO_SUFFIXES)
-        note = f", but {len(videos)} video(s); name each ({path / videos[0]})" if videos else ""
-        raise UserError(f"{path}: no JPEG or PNG image in this folder or below{note}")
+        raise UserError("; ".join([f"{path}: no JPEG or PNG image in this folder or below", *notes]))
+    for note in notes:
+        print(f"left out: {path}: {note}", file=sys.stderr)
     yield from (_Found(path_id(name), str(path / name)) for name in names)
 
 

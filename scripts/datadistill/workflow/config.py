@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,21 @@ def command_line_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def load_config(path: str | Path) -> dict[str, Any]:
     """Read a YAML config, check it and fill in the defaults."""
-    return complete_config(read_config(path))
+    config = read_config(path)
+    with naming(path):
+        return complete_config(config)
+
+
+@contextmanager
+def naming(*sources: str | Path) -> Iterator[None]:
+    """Name what a config was read from in every `UserError` about it: its keys alone don't tell which file to open."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        if any(text.startswith(str(source)) for source in sources):
+            raise
+        raise UserError(f"{', '.join(map(str, sources))}: {text.removeprefix('config: ')}") from None
 
 
 def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
