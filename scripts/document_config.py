@@ -35,7 +35,7 @@ thresholds. Snakemake builds what the tables and figures need, each model once h
   for all label sets, in the same way.
 - What affects a result is in the digest that ends its folder's name, so an edit makes a new folder and retrains just
   what depends on it. Comments, titles, captions and everything under `compute` affect nothing.
-- Your own data (kinds coco, folder and videos) are known by the name of their split, not by where they lie: folders of
+- Your own data (kinds coco, voc, folder and videos) are known by the name of their split, not by where they lie: folders of
   images and videos, annotation files and lists can be moved (with their times: `mv`, `cp -a`), and the config follows,
   without a rerun. A changed annotation file or list makes its split again. Images are taken to stay what they were:
   give a split of other images another name.

@@ -306,7 +306,7 @@ class Config:
     )
     splits: tuple[SplitSpec, ...] = key(
         "Named lists of images, as COCO JSON. `kind` says where they come from: rendered, coco_release (the paper's splits), "
-        "coco (your own), folder, videos, or derived from other splits: unlabelled (annotations stripped, they become the "
+        "coco and voc (your own), folder, videos, or derived from other splits: unlabelled (annotations stripped, they become the "
         "hidden truth), union, fraction.",
         min_items=1,
     )
