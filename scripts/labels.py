@@ -14,8 +14,7 @@ from datadistill.errors import UserError, run_script
 from datadistill.exchange.entries import splits_to_add
 from datadistill.exchange.formats import FORMATS, export_labels, import_labels
 from datadistill.files import atomic_write, read_json, write_json
-from datadistill.workflow.config import load_config
-from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.load import load_experiments
 from datadistill.workflow.registry import LabelSet
 from datadistill.workflow.trained import chosen_seed
 
@@ -55,9 +54,9 @@ def main() -> None:
     if arguments.command == "import" and arguments.output.exists():
         raise UserError(f"--output: {arguments.output} is there already; name another file, or delete it first")
 
-    config = load_config(arguments.config)
-    seed = chosen_seed(config, arguments.seed)
-    label_set = build_experiments(config).label_set(arguments.label_set, seed, "--label-set")
+    experiments = load_experiments(arguments.config)
+    config = experiments.config
+    label_set = experiments.label_set(arguments.label_set, chosen_seed(config, arguments.seed), "--label-set")
     {"page": _page, "export": _export, "import": _import}[arguments.command](label_set, config["data_note"], arguments)
 
 

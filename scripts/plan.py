@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 
 from datadistill.errors import run_script
-from datadistill.workflow.config import load_config, naming
 from datadistill.workflow.cost import Rates, make_plan, show_plan
-from datadistill.workflow.experiments import build_experiments
 from datadistill.workflow.keypoint_notes import keypoint_notes
 from datadistill.workflow.listing import listing
+from datadistill.workflow.load import load_experiments
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config"
 
@@ -22,9 +21,7 @@ def main() -> None:
     parser.add_argument("--downloads", type=Path, default=CONFIG_FOLDER / "downloads.yaml")
     parser.add_argument("--list", action="store_true", help="instead: every model, label set, table and figure")
     arguments = parser.parse_args()
-    config = load_config(arguments.config)
-    with naming(arguments.config):
-        experiments = build_experiments(config)
+    experiments = load_experiments(arguments.config)
     if arguments.list:
         print(listing(experiments), end="")
         return

@@ -10,8 +10,7 @@ from datadistill.report.published import load_published
 from datadistill.report.run_times import read_job_times, run_counts
 from datadistill.report.tables import load_table
 from datadistill.report.terminal import show_table
-from datadistill.workflow.config import load_config
-from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.load import load_experiments
 from datadistill.workflow.outputs import FIGURE_SUFFIXES, table_spec
 
 
@@ -19,8 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, type=Path)
     arguments = parser.parse_args()
-    config = load_config(arguments.config)
-    experiments = build_experiments(config)
+    experiments = load_experiments(arguments.config)
+    config = experiments.config
     published = load_published(Path(__file__).resolve().parents[1] / "config" / "published.yaml")
     for table in config["tables"]:
         show_table(load_table(table_spec(experiments, table["name"]), published))

@@ -136,5 +136,5 @@ def test_presets_are_not_changed_by_who_uses_them() -> None:
 
 
 def test_an_unknown_preset_is_told_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"^config: preset: 'smal' is not one of small, r50; did you mean 'small'\?$"):
+    with pytest.raises(UserError, match=r"^preset: 'smal' is not one of small, r50; did you mean 'small'\?$"):
         complete_config(own_data("smal", "objects"))

@@ -145,7 +145,7 @@ def test_names_that_are_taken_and_rounds_without_a_judge_are_refused(config: Con
         UserError, match="rounds: things: nothing judges the models: evaluate_on has no split for task obj"
     ):
         build({**config, "rounds": [entry], "evaluate_on": {}})
-    with pytest.raises(UserError, match="config: it has no model to train"):
+    with pytest.raises(UserError, match=r"^it has no model to train"):
         complete_config({**config, "rounds": []})
 
 

@@ -30,8 +30,9 @@ from datadistill.start.survey import (
     split_off,
 )
 from datadistill.tasks.annotated_for import task_of
-from datadistill.workflow.config import complete_config, load_config, parse_config
+from datadistill.workflow.config import complete_config, parse_config
 from datadistill.workflow.experiments import build_experiments
+from datadistill.workflow.load import load_experiments
 from datadistill.workflow.presets import presets
 
 # Damaged images of a pool that a run lets pass without being asked.
@@ -96,7 +97,7 @@ def start(wishes: Wishes, say: Callable[[str], None]) -> None:
         stream.write(text)
     written = ", ".join(map(str, [wishes.output, *files]))
     say(f"Written: {written}.")
-    for sentence in cost_here(build_experiments(load_config(wishes.output)), gpus=_gpus()):
+    for sentence in cost_here(load_experiments(wishes.output), gpus=_gpus()):
         say(sentence)
     say("Next:")
     for command, why in (

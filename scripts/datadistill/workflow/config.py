@@ -96,10 +96,10 @@ def naming(*sources: str | Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        text = str(error)
-        if any(text.startswith(str(source)) for source in sources):
+        # An inner call may have named it.
+        if str(error).startswith(tuple(map(str, sources))):
             raise
-        raise UserError(f"{', '.join(map(str, sources))}: {text.removeprefix('config: ')}") from None
+        raise UserError(f"{', '.join(map(str, sources))}: {error}") from None
 
 
 def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def complete_config(config: Mapping[str, Any]) -> dict[str, Any]:
     from jsonschema.exceptions import best_match
 
     if not isinstance(config, Mapping):
-        raise UserError("config: expected a mapping of keys; is the file empty?")
+        raise UserError("expected a mapping of keys; is the file empty?")
     _check_values(config)
     validator = _validator_class()(config_schema())
     errors = sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.absolute_path)))
@@ -142,29 +142,25 @@ def _check_values(config: Mapping[str, Any]) -> None:
         path, value, around = todo.pop()
         count += 1
         if id(value) in around:
-            raise UserError(f"config: {_where(path, config)}refers to itself by an anchor; write out what is meant")
+            raise UserError(f"{_where(path, config)}refers to itself by an anchor; write out what is meant")
         if count > MOST_VALUES:
-            raise UserError(f"config: more than {MOST_VALUES:,} values; are there anchors within anchors?")
+            raise UserError(f"more than {MOST_VALUES:,} values; are there anchors within anchors?")
         if isinstance(value, Mapping):
             for key in value:
                 if not isinstance(key, str) or not is_plain_text(key):
-                    raise UserError(
-                        f"config: {_where(path, config)}the key {excerpt(key)} isn't text; put it in quotes"
-                    )
+                    raise UserError(f"{_where(path, config)}the key {excerpt(key)} isn't text; put it in quotes")
             todo += [((*path, key), inner, (*around, id(value))) for key, inner in value.items()]
         elif isinstance(value, list):
             todo += [((*path, number), inner, (*around, id(value))) for number, inner in enumerate(value)]
         elif isinstance(value, str):
             # Captions may have several lines.
             if not is_plain_text(value.replace("\n", " ").replace("\t", " ")):
-                raise UserError(f"config: {_where(path, config)}{excerpt(value)} has characters that can't be printed")
+                raise UserError(f"{_where(path, config)}{excerpt(value)} has characters that can't be printed")
         elif isinstance(value, int | float) and not abs(value) <= LARGEST:
             kind = "is too large" if isinstance(value, int) or math.isfinite(value) else "is no number to count with"
-            raise UserError(f"config: {_where(path, config)}{excerpt(value)} {kind}; {LARGEST:,} is the most")
+            raise UserError(f"{_where(path, config)}{excerpt(value)} {kind}; {LARGEST:,} is the most")
         elif not isinstance(value, int | float | type(None)):
-            raise UserError(
-                f"config: {_where(path, config)}{excerpt(value)} is a {type(value).__name__} to YAML; use quotes"
-            )
+            raise UserError(f"{_where(path, config)}{excerpt(value)} is a {type(value).__name__} to YAML; use quotes")
 
 
 def _leaves(error: Any) -> list[Any]:
@@ -185,28 +181,28 @@ def _sentence(error: Any, config: Mapping[str, Any]) -> str:
             known = list(leaf.schema.get("properties", {}))
             unknown = next(key for key in leaf.instance if key not in known)
             hint = did_you_mean(unknown, known) or f"; known keys: {', '.join(known)}"
-            return f"config: {where}unknown key {unknown!r}{hint}"
+            return f"{where}unknown key {unknown!r}{hint}"
         if leaf.validator == "required":
             missing = [key for key in leaf.validator_value if key not in leaf.instance]
-            return f"config: {where}the key {missing[0]!r} is missing; add it (see config/README.md)"
+            return f"{where}the key {missing[0]!r} is missing; add it (see config/README.md)"
         if leaf.validator == "enum":
             choices = list(map(str, leaf.validator_value))
             hint = did_you_mean(leaf.instance, choices)
-            return f"config: {where}{leaf.instance!r} is not one of {', '.join(choices)}{hint}"
+            return f"{where}{leaf.instance!r} is not one of {', '.join(choices)}{hint}"
         if leaf.validator == "type" and isinstance(leaf.instance, str) and _is_number(leaf.instance):
             # YAML 1.1 reads 1e-4 as text.
             number = yaml.safe_dump(float(leaf.instance)).split()[0]
-            return f"config: {where}{leaf.instance!r} is text to YAML, not a number; write {number.removesuffix('.0')}"
+            return f"{where}{leaf.instance!r} is text to YAML, not a number; write {number.removesuffix('.0')}"
         if leaf.validator == "type" and "integer" in leaf.validator_value and _is_whole(leaf.instance):
-            return f"config: {where}{leaf.instance!r} is not a whole number to YAML; write {int(leaf.instance)}"
+            return f"{where}{leaf.instance!r} is not a whole number to YAML; write {int(leaf.instance)}"
         if leaf.validator == "pattern" and leaf.validator_value in _FORMS:
-            return f"config: {where}{excerpt(leaf.instance)} {_FORMS[leaf.validator_value]}"
+            return f"{where}{excerpt(leaf.instance)} {_FORMS[leaf.validator_value]}"
         if leaf.validator == "uniqueItems":
-            return f"config: {where}an entry is there twice; name each once"
+            return f"{where}an entry is there twice; name each once"
         if leaf.validator == "oneOf":
-            return f"config: {where}give exactly one of: {' or '.join(_required(branch) for branch in leaf.validator_value)}"
-        return f"config: {where}{_short(leaf)}"
-    return f"config: {error.message}"
+            return f"{where}give exactly one of: {' or '.join(_required(branch) for branch in leaf.validator_value)}"
+        return f"{where}{_short(leaf)}"
+    return str(error.message)
 
 
 def _short(error: Any) -> str:

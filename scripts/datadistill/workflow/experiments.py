@@ -323,7 +323,7 @@ class Experiments:
 
     def _enter(self, name: str) -> None:
         if name in self._resolving:
-            raise UserError(f"config: {' -> '.join([*self._resolving, name])} goes in a circle; break it")
+            raise UserError(f"{' -> '.join([*self._resolving, name])} goes in a circle; break it")
         self._resolving.append(name)
 
     def _leave(self) -> None:

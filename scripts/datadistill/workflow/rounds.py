@@ -28,7 +28,7 @@ def with_rounds(config: Mapping[str, Any]) -> dict[str, Any]:
         written["label_sets"] += [_label_set(entry, number) for number in range(1, entry["rounds"] + 1)]
         written["tables"].append(_table(entry, config))
     if not written["models"]:
-        raise UserError("config: it has no model to train; add an entry under `models` or `rounds`")
+        raise UserError("it has no model to train; add an entry under `models` or `rounds`")
     return {
         **config,
         **{key: entries for key, entries in written.items() if entries or config.get(key) is not None},

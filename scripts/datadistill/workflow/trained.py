@@ -12,7 +12,7 @@ from typing import Any
 from datadistill.errors import UserError
 from datadistill.specs import LabellingOptions
 from datadistill.transforms import Transform, transform_set
-from datadistill.workflow.config import load_config
+from datadistill.workflow.config import load_config, naming
 from datadistill.workflow.entries import by_name
 from datadistill.workflow.experiments import build_experiments
 
@@ -63,11 +63,13 @@ def choose_model(
         if not Path(name).exists():
             raise UserError(f"--model: {name}: no such file")
         return TrainedModel(name, None, options, chosen)
-    if config is None:
+    if config_path is None or config is None:
         raise UserError(
             f"--model: {name!r} is a name in a config, which --config must name; or give a file ({MODEL_SUFFIX})"
         )
-    model = build_experiments(config).model(name, chosen_seed(config, seed), "--model")
+    with naming(config_path):
+        experiments = build_experiments(config)
+    model = experiments.model(name, chosen_seed(config, seed), "--model")
     if not Path(model.file).exists():
         command = ["snakemake", "--cores", "all", "--configfile", str(config_path), "--", model.file]
         raise UserError(
