@@ -45,6 +45,9 @@ def test_prose_has_lines_that_read(page: str) -> None:
     # A word that is too long by itself (an address) has no place to break.
     long = [n for n, line in prose(text) if len(line) > WIDTH and max(map(len, line.split())) < WIDTH - 20]
     assert not long, f"{page}: lines of more than {WIDTH} characters"
+    # "1,600 + 1,600", wrapped before the sign, becomes a list; lists here begin with "-".
+    signs = [n for n, line in prose(text) if re.match(r"\s*\+ ", line)]
+    assert not signs, f"{page}: lines that begin with a plus sign: {signs}"
 
 
 @pytest.mark.parametrize("page", PAGES)
