@@ -201,7 +201,7 @@ def test_a_signal_right_after_the_fork_is_not_lost(
 
 def test_an_edited_file_of_the_project_is_seen(tmp_path: Path, program: Path) -> None:
     """Forks of what was imported before would mix it with scripts of after."""
-    for name in ("__init__", "errors", "cpu_time", "warm_start"):
+    for name in ("__init__", "errors", "cpu_time", "warm_start", "forked_job"):
         target = tmp_path / "scripts" / "datadistill" / f"{name}.py"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(Path(SCRIPTS, "datadistill", f"{name}.py").read_bytes())

@@ -19,7 +19,6 @@ import importlib
 import importlib.util
 import json
 import os
-import runpy
 import select
 import selectors
 import shutil
@@ -30,9 +29,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from datadistill import forked_job
 
 VARIABLE = "DATADISTILL_WARM_START"
 """Names the socket, for jobs; `off` keeps `scripts/run.py` from starting the process."""
@@ -66,9 +66,10 @@ def handed_over() -> int | None:
     # As after `nohup`, or in the background of a shell.
     ignored = [number for number in _PASSED_ON if signal.getsignal(number) == signal.SIG_IGN]
     argv = [os.path.abspath(sys.argv[0]), *sys.argv[1:]]
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         try:
-            work = {"argv": argv, "folder": os.getcwd(), "environment": dict(os.environ), "ignored": ignored}
+            work = {"argv": argv, "folder": os.getcwd(), "environment": environment, "ignored": ignored}
             message = json.dumps({"python": _python(), **work}).encode()
             line.connect(path)
             # A stranger's socket (the name may have come to another machine) would be shown all that a job is told; and a job
@@ -151,14 +152,6 @@ def waiting(modules: Sequence[str] = LIBRARIES) -> Iterator[None]:
 # --- the waiting process --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What a job handed over: its request, its standard streams."""
-
-    work: dict[str, Any]
-    streams: list[int]
-
-
 class _Waiting:
     """Listens at `path` for jobs of descendants of process `owner`; standard input ends with that process."""
 
@@ -181,7 +174,7 @@ class _Waiting:
         self.selector.register(0, selectors.EVENT_READ, self._alone)
         self.selector.register(self.ended, selectors.EVENT_READ, self._reap)
 
-    def next_job(self) -> _Job | None:
+    def next_job(self) -> forked_job.Job | None:
         """In a fork, its job; in the waiting process None, when nobody is left who could ask, and no fork runs."""
         while self.listener.fileno() >= 0 or self.lines:
             for key, _ in self.selector.select():
@@ -203,7 +196,7 @@ class _Waiting:
         self.selector.unregister(self.listener)
         self.listener.close()
 
-    def _accept(self, _: Any) -> _Job | None:
+    def _accept(self, _: Any) -> forked_job.Job | None:
         try:
             line = self.listener.accept()[0]
         except OSError:
@@ -225,7 +218,7 @@ class _Waiting:
             pid = -1
         if pid == 0:
             line.close()
-            return _Job(work, streams)
+            return forked_job.Job(work, streams)
         _close(*streams)
         if pid < 0:
             line.close()
@@ -326,23 +319,6 @@ class _Waiting:
         _close(self.ended, wake)
 
 
-def _begin(job: _Job) -> NoReturn:
-    """Be the job: run its script as if Python had been started with it."""
-    for number, stream in enumerate(job.streams):
-        os.dup2(stream, number)
-    _close(*job.streams)
-    os.environ.clear()
-    os.environ.update(job.work["environment"])
-    del os.environ[VARIABLE]
-    os.chdir(job.work["folder"])
-    sys.argv = job.work["argv"]
-    for number in job.work["ignored"]:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
-    runpy.run_path(sys.argv[0], run_name="__main__")
-    sys.exit(0)
-
-
 def _peer(line: socket.socket) -> tuple[int, int]:
     """Process and user at the other side."""
     pid, user, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -378,14 +354,16 @@ def _close(*descriptors: int) -> None:
 
 
 def main() -> None:
+    quick_exit = forked_job.QuickExit.last()
     path, owner, *modules = sys.argv[1:]
     waits = _Waiting(path, int(owner), modules)
     os.write(1, b"waiting\n")
     # Standard output belongs to who began this; what forks say goes to streams of their own.
     os.dup2(2, 1)
     if job := waits.next_job():
-        _begin(job)
+        forked_job.run(job, quick_exit, _PASSED_ON)
     shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+    quick_exit.status = 0
 
 
 if __name__ == "__main__":
