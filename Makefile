@@ -48,7 +48,7 @@ demo-objects: $(READY)  ## the same for objects: boxes of rendered things, a thr
 	@$(call start,--configfile config/demo-objects.yaml,--cores $(CORES))
 	python scripts/show_results.py --config config/demo-objects.yaml
 
-smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (9 minutes of CPU time)
+smoke: $(READY)  ## the paper's whole grid, small: every row, table and figure, a few iterations each (10 minutes of CPU time)
 	@$(call start,--configfile config/smoke.yaml,--cores $(CORES))
 	python scripts/show_results.py --config config/smoke.yaml
 	echo "Time in all: $$((SECONDS / 60)) min $$((SECONDS % 60)) s"
